@@ -1,0 +1,18 @@
+# Each tests/fuzz/NAME_fuzz.c is one libFuzzer target at build/fuzz/tests/fuzz/NAME_fuzz.
+if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang" OR NOT WEIR_SANITIZE MATCHES "fuzzer-no-link")
+  message(FATAL_ERROR "fuzz targets need clang and WEIR_SANITIZE=...,fuzzer-no-link: `./dev fuzz`")
+endif()
+file(GLOB fuzz_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/fuzz/*_fuzz.c)
+foreach(source ${fuzz_sources})
+  cmake_path(GET source STEM name)
+  add_executable(${name} ${source})
+  weir_build_options(${name})
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  set_target_properties(${name} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/fuzz)
+  foreach(component weir-config weir-testing weir)
+    if(TARGET ${component}_internal)
+      target_link_libraries(${name} PRIVATE ${component}_internal)
+    endif()
+  endforeach()
+endforeach()
