@@ -1,0 +1,115 @@
+/**
+ * weir/runtime.h - the runtime: owner of dependencies, settings and metrics.
+ *
+ * Several runtimes in one process are independent of each other. A runtime starts no thread.
+ */
+#ifndef WEIR_RUNTIME_H
+#define WEIR_RUNTIME_H
+
+#include <weir/base.h>
+#include <weir/host.h>
+
+WEIR_BEGIN_DECLS
+
+typedef struct weir_runtime weir_runtime; /**< owned by whoever created it */
+
+typedef struct weir_runtime_options {
+    size_t size;
+    const weir_clock *clock;         /**< NULL: CLOCK_MONOTONIC and futex */
+    const weir_random *random;       /**< NULL: seeded with `seed` */
+    const weir_allocator *allocator; /**< NULL: malloc */
+    uint64_t seed; /**< of the built-in random numbers; 0: taken from the system */
+} weir_runtime_options;
+
+/**
+ * One setting: numbers are set by key and text, from code or a file, through one table with one
+ * set of checks (docs/settings.md). Strings are borrowed for the duration of the call.
+ */
+typedef struct weir_setting {
+    const char *dependency; /**< NULL: the runtime's default for every dependency */
+    const char *key;        /**< e.g. "breaker.open_for" */
+    const char *value;      /**< e.g. "5s"; NULL: back to the default */
+    const char *file;       /**< where it was written, for messages; NULL: from code */
+    uint32_t line, column;
+} weir_setting;
+
+/**
+ * Create a runtime.
+ *
+ * Result:  WEIR_OK; WEIR_E_ARGUMENT (ret_runtime NULL, an ops table without a function),
+ *          WEIR_E_SIZE, WEIR_E_MEMORY. On failure nothing is left behind.
+ * Owns:    the caller owns the runtime and ends it with weir_runtime_destroy().
+ * Threads: any. options may be NULL.
+ * Since:   0.1
+ */
+WEIR_API weir_status weir_runtime_create(const weir_runtime_options *options,
+                                         weir_runtime **ret_runtime, weir_error *error);
+
+/**
+ * Change settings of a live runtime, all or nothing.
+ *
+ * All values are parsed and checked, also against each other, before anything is changed; then
+ * each touched dependency gets its new snapshot. Calls in flight keep the deadline, the epoch and
+ * the place they began with; what each key does to live state is its reload rule
+ * (docs/settings.md). A later setting of the same key wins within one call.
+ *
+ * Result:  WEIR_OK; WEIR_E_CONFIG (unknown dependency or key, malformed value, out of range,
+ *          restart-only key, contradiction) with a message that names the setting and the nearest
+ *          valid name; WEIR_E_ARGUMENT; WEIR_E_MEMORY. On failure nothing has changed.
+ * Threads: any; applies are serialised. Blocks for a grace period (about a millisecond); must not
+ *          be called from run. Calls no callback.
+ * Cost:    O(settings + touched dependencies).
+ * Since:   0.1
+ */
+WEIR_API weir_status weir_runtime_apply(weir_runtime *runtime, const weir_setting *settings,
+                                        size_t count, weir_error *error);
+
+/**
+ * Check the counting laws of every dependency:
+ *   calls     submitted = sum of outcomes + open
+ *   attempts  begun = settled + running
+ *   slots     taken = returned + held + lost
+ * The right-hand gauges come from their own mechanism (the bulkhead's word, the slots), not from
+ * subtraction. Ends are read before begins, so under load a difference of 0 up to the number of
+ * threads that are inside weir at the moment is normal; with no thread inside it must be 0.
+ *
+ * Result:  WEIR_OK when every difference is 0; else WEIR_E_BUSY with the first difference that is
+ *          not, in `error->message`. WEIR_E_ARGUMENT for NULL.
+ * Threads: any. Writes nothing. Cost: O(dependencies * slots).
+ * Since:   0.1
+ */
+WEIR_API weir_status weir_runtime_check(weir_runtime *runtime, weir_error *error);
+
+/** Formats of weir_metrics_render(). */
+enum {
+    WEIR_FORMAT_JSON = 1,      /**< one object: {"dependencies":[{...}]} */
+    WEIR_FORMAT_PROMETHEUS = 2 /**< text exposition format 0.0.4 */
+};
+
+/**
+ * Write all metrics of all dependencies as text.
+ *
+ * Result:  the length of the whole text without its final NUL; when that is >= size the text was
+ *          cut (call again with more room; it may have grown meanwhile). Always NUL-terminated if
+ *          size > 0. 0 for an unknown format or a NULL runtime.
+ * Threads: any; takes no lock that a call takes.
+ * Cost:    O(dependencies * slots).
+ * Since:   0.1
+ */
+WEIR_API size_t weir_metrics_render(weir_runtime *runtime, int32_t format, char *buffer,
+                                    size_t size);
+
+/**
+ * End the runtime and free everything it owns, dependencies included. NULL is fine.
+ *
+ * Nobody may be inside weir with this runtime, and no permit may be out: permits that were never
+ * ended keep the memory of their dependency on purpose (it is not freed), so that a late weir_end()
+ * is harmless.
+ * Threads: one, last. Blocks for a grace period.
+ * Since:   0.1
+ */
+WEIR_API void weir_runtime_destroy(weir_runtime *runtime);
+
+WEIR_END_DECLS
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * Reading the runtime's clock. The built-in clock is called directly; only a foreign one (the
+ * manual clock of tests and of the simulator) costs an indirect call.
+ */
+#ifndef WR_BASE_CLOCK_H
+#define WR_BASE_CLOCK_H
+
+#include <weir/host.h>
+
+#include <stdatomic.h>
+
+uint64_t wr_system_now(void *user);
+
+extern const weir_clock wr_system_clock;
+
+static inline uint64_t wr_clock_now(const weir_clock *clock)
+{
+    return clock->now == wr_system_now ? wr_system_now(NULL) : clock->now(clock->user);
+}
+
+/* The same word as the host sees it. Through an integer: the qualifier is dropped on purpose. */
+static inline uint32_t *wr_clock_word(_Atomic uint32_t *word)
+{
+    return (uint32_t *)(uintptr_t)word;
+}
+
+/* Waits take words that we access as C11 atomics and the host sees as plain 32-bit words. */
+static inline int wr_clock_wait(const weir_clock *clock, _Atomic uint32_t *word, uint32_t old,
+                                uint64_t until_ns)
+{
+    return clock->wait(clock->user, wr_clock_word(word), old, until_ns);
+}
+
+static inline void wr_clock_wake(const weir_clock *clock, _Atomic uint32_t *word, uint32_t count)
+{
+    clock->wake(clock->user, wr_clock_word(word), count);
+}
+
+#endif

@@ -1,0 +1,178 @@
+/*
+ * Literals with units. See text.h.
+ */
+#include "base/text.h"
+
+#include "base/wide.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+struct unit {
+    const char *name;
+    uint64_t ns;
+};
+
+static const struct unit units[] = {
+    {"ns", 1},         {"us", 1000},       {"ms", 1000000},
+    {"s", 1000000000}, {"m", 60000000000}, {"h", 3600000000000},
+};
+enum { UNIT_COUNT = sizeof(units) / sizeof(units[0]), NAME_MAX_LENGTH = 64 };
+
+/*
+ * Read digits with at most one point and return the value times `scale` and the text after it;
+ * NULL if there are no digits, it is not exact at that scale, or it does not fit.
+ */
+static const char *scaled(const char *text, uint64_t scale, uint64_t *ret_value)
+{
+    wr_u128 value = 0;
+    uint64_t weight = scale;
+    bool point = false;
+    const char *at = text;
+
+    if (*at < '0' || *at > '9') {
+        return NULL;
+    }
+    for (; (*at >= '0' && *at <= '9') || (*at == '.' && !point); ++at) {
+        if (*at == '.') {
+            point = true;
+            continue;
+        }
+        if (point && weight % 10 != 0 && *at != '0') {
+            return NULL;
+        }
+        weight = point ? weight / 10 : weight;
+        value = point ? value + (wr_u128)(unsigned)(*at - '0') * weight
+                      : value * 10 + (wr_u128)(unsigned)(*at - '0') * scale;
+        if (value > UINT64_MAX) {
+            return NULL;
+        }
+    }
+    if (at[-1] == '.') {
+        return NULL;
+    }
+    *ret_value = (uint64_t)value;
+    return at;
+}
+
+static bool ends_with(const char *rest, const char *unit)
+{
+    return rest != NULL && strcmp(rest, unit) == 0;
+}
+
+bool wr_text_duration(const char *text, uint64_t *ret_ns)
+{
+    const size_t digits = strspn(text, "0123456789.");
+
+    for (size_t i = 0; i < UNIT_COUNT; ++i) {
+        uint64_t value;
+
+        if (strcmp(text + digits, units[i].name) == 0 &&
+            ends_with(scaled(text, units[i].ns, &value), units[i].name)) {
+            *ret_ns = value;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool with_unit(const char *text, uint64_t scale, const char *unit, uint64_t *ret_value)
+{
+    uint64_t value;
+
+    if (!ends_with(scaled(text, scale, &value), unit)) {
+        return false;
+    }
+    *ret_value = value;
+    return true;
+}
+
+bool wr_text_percent(const char *text, uint64_t *ret_ppm)
+{
+    return with_unit(text, 10000, "%", ret_ppm);
+}
+
+bool wr_text_factor(const char *text, uint64_t *ret_ppm)
+{
+    return with_unit(text, 1000000, "", ret_ppm);
+}
+
+bool wr_text_count(const char *text, uint64_t *ret_count)
+{
+    return strchr(text, '.') == NULL && with_unit(text, 1, "", ret_count);
+}
+
+bool wr_text_rate(const char *text, uint64_t *ret_milli, uint64_t *ret_per_ns)
+{
+    static const char *const suffixes[] = {"/s", "/m", "/h"};
+
+    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); ++i) {
+        if (with_unit(text, 1000, suffixes[i], ret_milli)) {
+            *ret_per_ns = units[3 + i].ns;
+            return true;
+        }
+    }
+    return false;
+}
+
+int wr_text_put_duration(char *buffer, size_t size, uint64_t ns)
+{
+    size_t unit = UNIT_COUNT - 1;
+
+    while (unit > 0 && (ns % units[unit].ns != 0 || ns == 0)) {
+        --unit;
+    }
+    if (ns == 0) {
+        unit = 2; /* "0ms" */
+    }
+    return snprintf(buffer, size, "%" PRIu64 "%s", ns / units[unit].ns, units[unit].name);
+}
+
+/* Levenshtein distance of names of at most NAME_MAX_LENGTH bytes. */
+static size_t distance(const char *a, size_t a_length, const char *b, size_t b_length)
+{
+    size_t row[NAME_MAX_LENGTH + 1];
+
+    for (size_t j = 0; j <= b_length; ++j) {
+        row[j] = j;
+    }
+    for (size_t i = 1; i <= a_length; ++i) {
+        size_t diagonal = row[0];
+
+        row[0] = i;
+        for (size_t j = 1; j <= b_length; ++j) {
+            const size_t change = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+            const size_t gap = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+
+            diagonal = row[j];
+            row[j] = change < gap ? change : gap;
+        }
+    }
+    return row[b_length];
+}
+
+const char *wr_text_nearest(const char *text, const char *const *names, size_t count)
+{
+    const size_t length = strlen(text);
+    const char *best = NULL;
+    size_t best_distance = length / 2 + 2;
+
+    if (length > NAME_MAX_LENGTH) {
+        return NULL;
+    }
+    for (size_t i = 0; i < count; ++i) {
+        const size_t name_length = strlen(names[i]);
+        size_t d;
+
+        if (name_length > NAME_MAX_LENGTH) {
+            continue;
+        }
+        d = distance(text, length, names[i], name_length);
+        if (d < best_distance) {
+            best = names[i];
+            best_distance = d;
+        }
+    }
+    return best;
+}
