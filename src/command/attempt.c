@@ -1,0 +1,455 @@
+/*
+ * Driving the gates: look at all, take in order, wait, settle, release. See attempt.h and gate.h.
+ */
+#include "command/attempt.h"
+
+#include "base/rcu.h"
+#include "base/saturate.h"
+#include "command/gate.h"
+#include "policy/deadline.h"
+
+static uint32_t bit(uint32_t gate)
+{
+    return 1U << gate;
+}
+
+static void count_refusal(weir_dependency *dependency, weir_status reason)
+{
+    static const enum wr_event events[] = {
+        [WEIR_OPEN - WEIR_OPEN] = WR_EV_REFUSED_OPEN,
+        [WEIR_RATE - WEIR_OPEN] = WR_EV_REFUSED_RATE,
+        [WEIR_BULKHEAD - WEIR_OPEN] = WR_EV_REFUSED_BULKHEAD,
+        [WEIR_SHED - WEIR_OPEN] = WR_EV_REFUSED_OFF,
+        [WEIR_OFF - WEIR_OPEN] = WR_EV_REFUSED_OFF,
+        [WEIR_DEADLINE - WEIR_OPEN] = WR_EV_REFUSED_DEADLINE,
+        [WEIR_SHUTDOWN - WEIR_OPEN] = WR_EV_REFUSED_OFF,
+        [WEIR_COST - WEIR_OPEN] = WR_EV_REFUSED_COST,
+        [WEIR_CELLS - WEIR_OPEN] = WR_EV_REFUSED_CELLS,
+    };
+
+    wr_count(&dependency->counters, events[reason - WEIR_OPEN]);
+}
+
+/* Mode observe: the first gate that would have refused is the reason told. */
+static void note_observed(struct wr_attempt *attempt, weir_status reason)
+{
+    if ((attempt->flags & WEIR_FLAG_OBSERVED) == 0) {
+        attempt->flags |= WEIR_FLAG_OBSERVED;
+        attempt->reason = reason;
+    }
+}
+
+static void count_observed(struct wr_attempt *attempt)
+{
+    struct wr_counters *const counters = &attempt->dependency->counters;
+
+    switch (attempt->reason) {
+    case WEIR_OPEN:
+        wr_count(counters, WR_EV_WOULD_OPEN);
+        break;
+    case WEIR_RATE:
+        wr_count(counters, WR_EV_WOULD_RATE);
+        break;
+    case WEIR_BULKHEAD:
+        wr_count(counters, WR_EV_WOULD_BULKHEAD);
+        break;
+    case WEIR_DEADLINE:
+        wr_count(counters, WR_EV_WOULD_DEADLINE);
+        break;
+    case WEIR_COST:
+        wr_count(counters, WR_EV_WOULD_COST);
+        break;
+    default:
+        break;
+    }
+}
+
+/* Give back what has been taken, last first. */
+static enum wr_step refuse(struct wr_gate_context *context, struct wr_gate_answer answer)
+{
+    struct wr_attempt *const attempt = context->attempt;
+
+    for (uint32_t i = WR_GATE_COUNT; i-- > 0;) {
+        if ((attempt->taken & bit(i)) != 0 && wr_gates[i].give != NULL) {
+            wr_gates[i].give(context);
+        }
+    }
+    attempt->taken = 0;
+    attempt->reason = answer.reason;
+    attempt->retry_after_ns = answer.retry_after_ns;
+    count_refusal(context->dependency, answer.reason);
+    return WR_REFUSED;
+}
+
+static enum wr_step admit(struct wr_gate_context *context)
+{
+    struct wr_attempt *const attempt = context->attempt;
+    weir_dependency *const dependency = context->dependency;
+    const struct wr_slot_data data = {.start_ns = context->now_ns,
+                                      .deadline_ns = attempt->deadline_ns,
+                                      .epoch = attempt->breaker.epoch,
+                                      .trial_serial = attempt->breaker.serial,
+                                      .trial = attempt->breaker.trial,
+                                      .leased = attempt->ask.may_wait ? 0 : 1};
+
+    attempt->start_ns = context->now_ns;
+    if (attempt->breaker.trial != WR_BREAKER_NO_TRIAL) {
+        attempt->flags |= WEIR_FLAG_TRIAL;
+        wr_breaker_begin(&dependency->breaker, &context->plan->breaker, &attempt->breaker,
+                         context->now_ns);
+    }
+    if ((attempt->flags & WEIR_FLAG_OBSERVED) != 0) {
+        count_observed(attempt);
+    }
+    /* The begin is counted before the slot can be ended. */
+    if (attempt->slot.index == WR_SLOT_NONE) {
+        wr_count(&dependency->counters, WR_EV_UNSLOTTED);
+        return WR_ADMITTED;
+    }
+    wr_count(&dependency->counters, WR_EV_ADMITTED);
+    wr_slots_hold(&dependency->slots, attempt->slot.index, attempt->slot.generation, &data);
+    return WR_ADMITTED;
+}
+
+/* Has this gate refused already, in mode observe? Then only the bulkhead is still taken. */
+static bool passed_over(uint32_t gate, uint32_t refused)
+{
+    return (refused & bit(gate)) != 0 && gate != WR_GATE_BULKHEAD;
+}
+
+/* Take the gates from `first` on. `refused`: bits of those that refused the look, in mode observe.
+ */
+static enum wr_step take(struct wr_gate_context *context, uint32_t first, uint32_t refused)
+{
+    struct wr_attempt *const attempt = context->attempt;
+
+    for (uint32_t i = first; i < WR_GATE_COUNT; ++i) {
+        struct wr_gate_answer answer;
+
+        if (wr_gates[i].take == NULL || passed_over(i, refused)) {
+            continue;
+        }
+        answer = wr_gates[i].take(context);
+        if (answer.reason != WEIR_OK && !context->observe) {
+            return refuse(context, answer);
+        }
+        if (answer.reason != WEIR_OK) {
+            note_observed(attempt, answer.reason);
+        }
+        if (answer.wait_until_ns != 0) {
+            if (i == WR_GATE_RATE) {
+                /* Nobody hands tokens over: sleep on a word that does not change. */
+                atomic_store_explicit(&attempt->waiter.granted, 0, memory_order_relaxed);
+                attempt->taken |= bit(i);
+            }
+            attempt->at = i;
+            attempt->wait_until_ns = answer.wait_until_ns;
+            attempt->flags |= WEIR_FLAG_WAITED;
+            return WR_WAIT;
+        }
+        attempt->taken |= bit(i);
+    }
+    return admit(context);
+}
+
+static enum wr_step look_and_take(struct wr_gate_context *context)
+{
+    uint32_t refused = 0;
+
+    for (uint32_t i = 0; i < WR_GATE_COUNT; ++i) {
+        const struct wr_gate_answer answer = wr_gates[i].look(context);
+
+        if (answer.reason != WEIR_OK) {
+            if (!context->observe) {
+                return refuse(context, answer);
+            }
+            note_observed(context->attempt, answer.reason);
+            refused |= bit(i);
+        }
+    }
+    return take(context, 0, refused);
+}
+
+static struct wr_gate_context context_of(struct wr_attempt *attempt, const struct wr_plan *plan,
+                                         uint64_t now_ns)
+{
+    const bool observe = plan->mode == WR_MODE_OBSERVE;
+
+    return (struct wr_gate_context){.dependency = attempt->dependency,
+                                    .plan = plan,
+                                    .attempt = attempt,
+                                    .now_ns = now_ns,
+                                    .may_wait = attempt->ask.may_wait && !observe,
+                                    .observe = observe};
+}
+
+static void attempt_init(struct wr_attempt *attempt, weir_dependency *dependency,
+                         const struct wr_ask *ask, const struct wr_plan *plan)
+{
+    *attempt = (struct wr_attempt){.dependency = dependency,
+                                   .ask = *ask,
+                                   .began_ns = ask->now_ns,
+                                   .deadline_ns =
+                                       wr_deadline(ask->now_ns, plan->timeout_ns, ask->within_ns),
+                                   .breaker = {.trial = WR_BREAKER_NO_TRIAL},
+                                   .slot = {.index = WR_SLOT_NONE},
+                                   .plan_generation = plan->generation};
+}
+
+/* Waiting calls are submitted, but neither admitted nor refused; some hold a slot already. */
+static void count_wait(struct wr_attempt *attempt, bool begins)
+{
+    static const enum wr_event events[2][2] = {{WR_EV_PLACE_WAIT_ENDED, WR_EV_PLACE_WAIT_BEGUN},
+                                               {WR_EV_TOKEN_WAIT_ENDED, WR_EV_TOKEN_WAIT_BEGUN}};
+
+    wr_count(&attempt->dependency->counters,
+             events[attempt->at == WR_GATE_RATE ? 1 : 0][begins ? 1 : 0]);
+}
+
+enum wr_step wr_attempt_ask(weir_dependency *dependency, const struct wr_ask *ask,
+                            struct wr_attempt *attempt)
+{
+    struct wr_gate_context context;
+    const struct wr_plan *plan;
+    enum wr_step step;
+
+    wr_rcu_enter();
+    plan = wr_plan_of(dependency);
+    attempt_init(attempt, dependency, ask, plan);
+    wr_gates_check(dependency, plan, ask->now_ns);
+    context = context_of(attempt, plan, ask->now_ns);
+    step = look_and_take(&context);
+    if (step == WR_WAIT) {
+        count_wait(attempt, true);
+    }
+    wr_rcu_leave();
+    return step;
+}
+
+bool wr_attempt_granted(const struct wr_attempt *attempt)
+{
+    /* Acquire: pairs with the release of whoever handed the place over. */
+    return attempt->at == WR_GATE_BULKHEAD &&
+           atomic_load_explicit(&attempt->waiter.granted, memory_order_acquire) != 0;
+}
+
+/* Ask the gates that were taken before the wait, and the one waited at, whether that still stands.
+ */
+static enum wr_step ask_again(struct wr_gate_context *context)
+{
+    struct wr_attempt *const attempt = context->attempt;
+
+    for (uint32_t i = attempt->at + 1; i-- > 0;) {
+        struct wr_gate_answer answer;
+
+        if (wr_gates[i].again == NULL) {
+            continue;
+        }
+        answer = wr_gates[i].again(context);
+        if (answer.reason != WEIR_OK) {
+            return refuse(context, answer);
+        }
+        attempt->taken |= bit(i);
+    }
+    return WR_ADMITTED;
+}
+
+static enum wr_step resume(struct wr_gate_context *context)
+{
+    struct wr_attempt *const attempt = context->attempt;
+    const uint32_t waited_at = attempt->at;
+    struct wr_gate_answer answer;
+
+    if (ask_again(context) == WR_REFUSED) {
+        return WR_REFUSED;
+    }
+    if (waited_at == WR_GATE_RATE) {
+        return admit(context);
+    }
+    answer = wr_gates[WR_GATE_RATE].look(context);
+    return answer.reason == WEIR_OK ? take(context, WR_GATE_RATE, 0) : refuse(context, answer);
+}
+
+enum wr_step wr_attempt_resume(struct wr_attempt *attempt, uint64_t now_ns)
+{
+    struct wr_gate_context context;
+    const struct wr_plan *plan;
+    enum wr_step step;
+
+    if (!wr_attempt_granted(attempt) && now_ns < attempt->wait_until_ns) {
+        return WR_WAIT;
+    }
+    wr_rcu_enter();
+    plan = wr_plan_of(attempt->dependency);
+    wr_gates_check(attempt->dependency, plan, now_ns);
+    context = context_of(attempt, plan, now_ns);
+    context.observe = false; /* it began to wait before the mode changed */
+    context.may_wait = true;
+    count_wait(attempt, false);
+    step = resume(&context);
+    if (step == WR_WAIT) {
+        count_wait(attempt, true);
+    }
+    wr_rcu_leave();
+    return step;
+}
+
+static enum wr_event event_of(weir_status kind)
+{
+    switch (kind) {
+    case WEIR_OK:
+        return WR_EV_OK;
+    case WEIR_IGNORED:
+        return WR_EV_IGNORED;
+    case WEIR_TIMED_OUT:
+        return WR_EV_TIMED_OUT;
+    case WEIR_CANCELLED:
+        return WR_EV_CANCELLED;
+    case WEIR_CRASHED:
+        return WR_EV_CRASHED;
+    default:
+        return WR_EV_FAILED;
+    }
+}
+
+static void settle_gates(struct wr_settlement *settlement)
+{
+    for (uint32_t i = 0; i < WR_GATE_COUNT; ++i) {
+        if (wr_gates[i].settle != NULL) {
+            wr_gates[i].settle(settlement);
+        }
+    }
+}
+
+/* Releasing: the slot, then the place. */
+static void release(weir_dependency *dependency, uint32_t index, uint64_t generation)
+{
+    wr_slots_free(&dependency->slots, index, generation);
+    wr_bulkhead_give(&dependency->bulkhead);
+}
+
+/* Permits whose lease has run out: neutral to the breaker, counted as lost. */
+static void reclaim(weir_dependency *dependency, const struct wr_plan *plan,
+                    const struct wr_slot_check *check)
+{
+    uint32_t cursor = 0;
+    uint32_t index;
+    uint64_t generation;
+
+    while (wr_slots_expired(&dependency->slots, check, &cursor, &index, &generation)) {
+        struct wr_slot_data data;
+        struct wr_settlement settlement = {.dependency = dependency,
+                                           .plan = plan,
+                                           .data = &data,
+                                           .kind = WEIR_CANCELLED,
+                                           .now_ns = check->now_ns};
+
+        if (wr_slots_end(&dependency->slots, index, generation, &data)) {
+            settle_gates(&settlement);
+            wr_count(&dependency->counters, WR_EV_LOST);
+            release(dependency, index, generation);
+        }
+    }
+}
+
+void wr_gates_check(weir_dependency *dependency, const struct wr_plan *plan, uint64_t now_ns)
+{
+    struct wr_slot_check check;
+
+    if (!wr_slots_check_due(&dependency->slots, now_ns)) {
+        return;
+    }
+    check = wr_slot_check_of(dependency, plan, now_ns);
+    if (wr_slots_check(&dependency->slots, &check)) {
+        reclaim(dependency, plan, &check);
+    }
+}
+
+/* A call of mode observe for which no slot was left: counted, not recorded. */
+static enum wr_settled settle_unslotted(weir_dependency *dependency, weir_status kind)
+{
+    wr_count(&dependency->counters, WR_EV_UNSLOTTED_END);
+    wr_count(&dependency->counters, event_of(kind));
+    wr_bulkhead_give(&dependency->bulkhead);
+    return WR_SETTLED;
+}
+
+enum wr_settled wr_attempt_settle(weir_dependency *dependency, struct wr_slot_ref slot,
+                                  weir_status kind, uint64_t now_ns, uint64_t *ret_took_ns)
+{
+    struct wr_slot_data data;
+    struct wr_settlement settlement = {
+        .dependency = dependency, .data = &data, .kind = kind, .now_ns = now_ns};
+
+    if (slot.index == WR_SLOT_NONE) {
+        return settle_unslotted(dependency, kind);
+    }
+    if (!wr_slots_end(&dependency->slots, slot.index, slot.generation, &data)) {
+        wr_count(&dependency->counters, WR_EV_STALE);
+        return WR_SETTLED_STALE;
+    }
+    settlement.took_ns = wr_sat_sub(now_ns, data.start_ns);
+    wr_rcu_enter();
+    settlement.plan = wr_plan_of(dependency);
+    wr_gates_check(dependency, settlement.plan, now_ns);
+    settle_gates(&settlement);
+    wr_rcu_leave();
+    if (settlement.recorded != WR_RECORDED) {
+        wr_count(&dependency->counters,
+                 settlement.recorded == WR_RECORDED_LATE ? WR_EV_LATE : WR_EV_OUTSIDE);
+    }
+    wr_count(&dependency->counters, event_of(kind));
+    wr_count_latency(&dependency->counters, settlement.took_ns);
+    release(dependency, slot.index, slot.generation);
+    if (ret_took_ns != NULL) {
+        *ret_took_ns = settlement.took_ns;
+    }
+    return settlement.recorded == WR_RECORDED_LATE ? WR_SETTLED_LATE : WR_SETTLED;
+}
+
+weir_status wr_attempt_query(weir_dependency *dependency, const struct wr_ask *ask,
+                             uint64_t *ret_retry_after_ns)
+{
+    struct wr_attempt attempt;
+    struct wr_gate_context context;
+    struct wr_gate_answer answer = {.reason = WEIR_OK};
+    const struct wr_plan *plan;
+
+    wr_rcu_enter();
+    plan = wr_plan_of(dependency);
+    attempt_init(&attempt, dependency, ask, plan);
+    context = context_of(&attempt, plan, ask->now_ns);
+    context.may_wait = false;
+    context.query = true;
+    for (uint32_t i = 0; i < WR_GATE_COUNT && answer.reason == WEIR_OK; ++i) {
+        answer = wr_gates[i].look(&context);
+    }
+    wr_rcu_leave();
+    *ret_retry_after_ns = answer.retry_after_ns;
+    return answer.reason;
+}
+
+void wr_dependency_view(weir_dependency *dependency, uint64_t now_ns, struct wr_view *ret_view)
+{
+    const struct wr_plan *plan;
+    const uint64_t word = wr_bulkhead_read(&dependency->bulkhead);
+    const struct wr_window *window;
+    struct wr_rate *rate;
+
+    wr_rcu_enter();
+    plan = wr_plan_of(dependency);
+    rate = wr_rate_of(dependency);
+    window = atomic_load_explicit(&dependency->breaker.window, memory_order_acquire);
+    *ret_view = (struct wr_view){.breaker_on = plan->breaker_on,
+                                 .rate_on = rate != NULL,
+                                 .minimum_calls = plan->breaker.minimum_calls,
+                                 .in_flight = wr_bulkhead_held(word),
+                                 .queued = wr_bulkhead_waiters(word),
+                                 .tokens = rate != NULL ? wr_rate_tokens(rate, now_ns) : 0};
+    if (plan->breaker_on) {
+        ret_view->breaker = wr_breaker_visible(&dependency->breaker, now_ns);
+        ret_view->epoch = wr_breaker_epoch(&dependency->breaker);
+        ret_view->window = wr_window_sum(window, now_ns);
+    }
+    wr_rcu_leave();
+}
