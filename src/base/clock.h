@@ -8,6 +8,7 @@
 #include <weir/host.h>
 
 #include <stdatomic.h>
+#include <string.h>
 
 uint64_t wr_system_now(void *user);
 
@@ -18,10 +19,14 @@ static inline uint64_t wr_clock_now(const weir_clock *clock)
     return clock->now == wr_system_now ? wr_system_now(NULL) : clock->now(clock->user);
 }
 
-/* The same word as the host sees it. Through an integer: the qualifier is dropped on purpose. */
+/* The same word as the host sees it: the qualifier is dropped on purpose, the layout is the same.
+ */
 static inline uint32_t *wr_clock_word(_Atomic uint32_t *word)
 {
-    return (uint32_t *)(uintptr_t)word;
+    uint32_t *plain;
+
+    memcpy(&plain, &word, sizeof(plain));
+    return plain;
 }
 
 /* Waits take words that we access as C11 atomics and the host sees as plain 32-bit words. */

@@ -17,6 +17,7 @@ weir_status wr_fail(weir_error *error, weir_status status, const char *format, .
     memset(error, 0, sizeof(*error));
     error->status = status;
     va_start(arguments, format);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): va_start() is two lines above */
     (void)vsnprintf(error->message, sizeof(error->message), format, arguments);
     va_end(arguments);
     return status;

@@ -5,8 +5,8 @@
 #include "base/hosted.h"
 
 #include "base/clock.h"
-#include "base/options.h"
 #include "base/fail.h"
+#include "base/options.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,8 +2,8 @@
  * Changing settings of a live runtime, all or nothing: parse and check everything, allocate
  * everything, publish everything, wait for a grace period, free what was replaced.
  */
-#include "base/rcu.h"
 #include "base/fail.h"
+#include "base/rcu.h"
 #include "base/text.h"
 #include "command/state.h"
 
@@ -121,6 +121,9 @@ static weir_status prepare(struct apply *apply, struct change *change, weir_erro
     const struct wr_plan *const old = wr_plan_of(change->dependency);
     weir_status status;
 
+    if (!change->touched) {
+        return WEIR_OK;
+    }
     change->plan = wr_host_allocate(host, sizeof(*change->plan));
     if (change->plan == NULL) {
         return no_memory(change, error);
@@ -195,12 +198,10 @@ static weir_status prepare_all(struct apply *apply, const weir_setting *settings
         }
     }
     for (uint32_t i = 0; i < apply->count; ++i) {
-        if (apply->changes[i].touched) {
-            const weir_status status = prepare(apply, &apply->changes[i], error);
+        const weir_status status = prepare(apply, &apply->changes[i], error);
 
-            if (status != WEIR_OK) {
-                return status;
-            }
+        if (status != WEIR_OK) {
+            return status;
         }
     }
     return WEIR_OK;

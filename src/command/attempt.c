@@ -15,25 +15,35 @@ static uint32_t bit(uint32_t gate)
 
 static void count_refusal(weir_dependency *dependency, weir_status reason)
 {
-    static const enum wr_event events[] = {
-        [WEIR_OPEN - WEIR_OPEN] = WR_EV_REFUSED_OPEN,
-        [WEIR_RATE - WEIR_OPEN] = WR_EV_REFUSED_RATE,
-        [WEIR_BULKHEAD - WEIR_OPEN] = WR_EV_REFUSED_BULKHEAD,
-        [WEIR_SHED - WEIR_OPEN] = WR_EV_REFUSED_OFF,
-        [WEIR_OFF - WEIR_OPEN] = WR_EV_REFUSED_OFF,
-        [WEIR_DEADLINE - WEIR_OPEN] = WR_EV_REFUSED_DEADLINE,
-        [WEIR_SHUTDOWN - WEIR_OPEN] = WR_EV_REFUSED_OFF,
-        [WEIR_COST - WEIR_OPEN] = WR_EV_REFUSED_COST,
-        [WEIR_CELLS - WEIR_OPEN] = WR_EV_REFUSED_CELLS,
-    };
-
-    wr_count(&dependency->counters, events[reason - WEIR_OPEN]);
+    switch (reason) {
+    case WEIR_OPEN:
+        wr_count(&dependency->counters, WR_EV_REFUSED_OPEN);
+        break;
+    case WEIR_RATE:
+        wr_count(&dependency->counters, WR_EV_REFUSED_RATE);
+        break;
+    case WEIR_BULKHEAD:
+        wr_count(&dependency->counters, WR_EV_REFUSED_BULKHEAD);
+        break;
+    case WEIR_DEADLINE:
+        wr_count(&dependency->counters, WR_EV_REFUSED_DEADLINE);
+        break;
+    case WEIR_COST:
+        wr_count(&dependency->counters, WR_EV_REFUSED_COST);
+        break;
+    case WEIR_CELLS:
+        wr_count(&dependency->counters, WR_EV_REFUSED_CELLS);
+        break;
+    default:
+        wr_count(&dependency->counters, WR_EV_REFUSED_OFF);
+        break;
+    }
 }
 
 /* Mode observe: the first gate that would have refused is the reason told. */
 static void note_observed(struct wr_attempt *attempt, weir_status reason)
 {
-    if ((attempt->flags & WEIR_FLAG_OBSERVED) == 0) {
+    if (reason != WEIR_OK && (attempt->flags & WEIR_FLAG_OBSERVED) == 0) {
         attempt->flags |= WEIR_FLAG_OBSERVED;
         attempt->reason = reason;
     }
@@ -117,6 +127,19 @@ static bool passed_over(uint32_t gate, uint32_t refused)
     return (refused & bit(gate)) != 0 && gate != WR_GATE_BULKHEAD;
 }
 
+static enum wr_step wait_at(struct wr_attempt *attempt, uint32_t gate, uint64_t until_ns)
+{
+    if (gate == WR_GATE_RATE) {
+        /* Nobody hands tokens over: sleep on a word that does not change. */
+        atomic_store_explicit(&attempt->waiter.granted, 0, memory_order_relaxed);
+        attempt->taken |= bit(gate);
+    }
+    attempt->at = gate;
+    attempt->wait_until_ns = until_ns;
+    attempt->flags |= WEIR_FLAG_WAITED;
+    return WR_WAIT;
+}
+
 /* Take the gates from `first` on. `refused`: bits of those that refused the look, in mode observe.
  */
 static enum wr_step take(struct wr_gate_context *context, uint32_t first, uint32_t refused)
@@ -133,20 +156,10 @@ static enum wr_step take(struct wr_gate_context *context, uint32_t first, uint32
         if (answer.reason != WEIR_OK && !context->observe) {
             return refuse(context, answer);
         }
-        if (answer.reason != WEIR_OK) {
-            note_observed(attempt, answer.reason);
-        }
         if (answer.wait_until_ns != 0) {
-            if (i == WR_GATE_RATE) {
-                /* Nobody hands tokens over: sleep on a word that does not change. */
-                atomic_store_explicit(&attempt->waiter.granted, 0, memory_order_relaxed);
-                attempt->taken |= bit(i);
-            }
-            attempt->at = i;
-            attempt->wait_until_ns = answer.wait_until_ns;
-            attempt->flags |= WEIR_FLAG_WAITED;
-            return WR_WAIT;
+            return wait_at(attempt, i, answer.wait_until_ns);
         }
+        note_observed(attempt, answer.reason);
         attempt->taken |= bit(i);
     }
     return admit(context);
@@ -159,13 +172,11 @@ static enum wr_step look_and_take(struct wr_gate_context *context)
     for (uint32_t i = 0; i < WR_GATE_COUNT; ++i) {
         const struct wr_gate_answer answer = wr_gates[i].look(context);
 
-        if (answer.reason != WEIR_OK) {
-            if (!context->observe) {
-                return refuse(context, answer);
-            }
-            note_observed(context->attempt, answer.reason);
-            refused |= bit(i);
+        if (answer.reason != WEIR_OK && !context->observe) {
+            return refuse(context, answer);
         }
+        note_observed(context->attempt, answer.reason);
+        refused |= answer.reason != WEIR_OK ? bit(i) : 0U;
     }
     return take(context, 0, refused);
 }

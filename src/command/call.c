@@ -162,8 +162,10 @@ static enum wr_step admit_waiting(weir_dependency *dependency, const struct wr_a
 static void drop_argument(const weir_command *command, const weir_request *request)
 {
     if (command->argument_drop != NULL && request->argument != NULL) {
-        /* The value was handed over: from here on it is ours to end. */
-        command->argument_drop((void *)(uintptr_t)request->argument);
+        void *value; /* handed over to us: from here on it is ours to end */
+
+        memcpy(&value, &request->argument, sizeof(value));
+        command->argument_drop(value);
     }
 }
 

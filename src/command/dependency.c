@@ -1,9 +1,9 @@
 /*
  * Making, finding and ending dependencies; overriding a breaker.
  */
+#include "base/fail.h"
 #include "base/options.h"
 #include "base/rcu.h"
-#include "base/fail.h"
 #include "command/state.h"
 
 #include <string.h>
@@ -174,7 +174,7 @@ static weir_status add_locked(weir_runtime *runtime, const char *name,
         return WEIR_OK;
     }
     status = dependency_make(runtime, own_name, options, &dependency, error);
-    if (status != WEIR_OK) {
+    if (dependency == NULL) {
         return status;
     }
     registry = wr_registry_with(&runtime->host, old, dependency);

@@ -6,9 +6,9 @@
  */
 #include "command/metrics.h"
 
+#include "base/fail.h"
 #include "base/rcu.h"
 #include "base/saturate.h"
-#include "base/fail.h"
 #include "command/attempt.h"
 
 #include <weir/runtime.h>

@@ -32,7 +32,8 @@ const struct wr_property wr_properties[WR_KEY_COUNT] = {
 
 enum { RATE_UNIT_BITS = 2, RATE_UNIT_MASK = 3, RATE_PER_S_MAX = 1000000 };
 
-static const uint64_t rate_units_ns[] = {1000000000, 60000000000, 3600000000000};
+/* By the value's unit bits; the last is not used. */
+static const uint64_t rate_units_ns[] = {1000000000, 60000000000, 3600000000000, 1};
 
 uint64_t wr_rate_milli(uint64_t value)
 {

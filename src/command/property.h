@@ -49,13 +49,13 @@ enum wr_reload {
       "how long execute waits for a place, inside the deadline")                                   \
     X(WR_TIMEOUT, "timeout", DURATION, NULL, true, 0, 86400000000000, "1s", NEXT_CALL,             \
       "deadline of a call, from its start; off: none")                                             \
-    X(WR_PERMIT_LEASE, "permit_lease", DURATION, NULL, true, 1, 86400000000000, "off",       \
-      NEXT_CALL, "a permit not ended after this long is lost: its place is free again")            \
+    X(WR_PERMIT_LEASE, "permit_lease", DURATION, NULL, true, 1, 86400000000000, "off", NEXT_CALL,  \
+      "a permit not ended after this long is lost: its place is free again")                       \
     X(WR_BREAKER, "breaker", SWITCH, NULL, false, 0, 1, "off", SWITCH,                             \
       "circuit breaker; switched on by any of its keys")                                           \
     X(WR_WINDOW_KIND, "breaker.window.kind", CHOICE, wr_choices_window, false, 0, 1, "time",       \
       EMPTIES, "time: outcomes of the last span; count: the last size outcomes")                   \
-    X(WR_WINDOW_SPAN, "breaker.window.span", DURATION, NULL, false, 1, 3600000000000, "10s", \
+    X(WR_WINDOW_SPAN, "breaker.window.span", DURATION, NULL, false, 1, 3600000000000, "10s",       \
       EMPTIES, "length of a time window; a multiple of buckets")                                   \
     X(WR_WINDOW_BUCKETS, "breaker.window.buckets", COUNT, NULL, false, 1, 120, "10", EMPTIES,      \
       "equal parts of a time window; it moves by one part at a time")                              \
@@ -71,20 +71,20 @@ enum wr_reload {
       "share of slow calls, overdue ones included, that opens the breaker; off: not judged")       \
     X(WR_CONSECUTIVE, "breaker.consecutive_failures", COUNT, NULL, false, 0, 1000000000, "0",      \
       NEXT_RECORD, "failures in a row that open the breaker whatever the window holds; 0: off")    \
-    X(WR_OPEN_FOR, "breaker.open_for", DURATION, NULL, false, 0, 86400000000000, "5s",       \
-      NEXT_PHASE, "how long it stays open before trials")                                          \
+    X(WR_OPEN_FOR, "breaker.open_for", DURATION, NULL, false, 0, 86400000000000, "5s", NEXT_PHASE, \
+      "how long it stays open before trials")                                                      \
     X(WR_OPEN_BACKOFF, "breaker.open_backoff", FACTOR, NULL, false, 1000000, 100000000, "1.0",     \
       NEXT_PHASE, "factor on open_for for each re-opening in a row")                               \
-    X(WR_OPEN_FOR_MAX, "breaker.open_for_max", DURATION, NULL, false, 0, 86400000000000,     \
-      "60s", NEXT_PHASE, "longest open time")                                                      \
+    X(WR_OPEN_FOR_MAX, "breaker.open_for_max", DURATION, NULL, false, 0, 86400000000000, "60s",    \
+      NEXT_PHASE, "longest open time")                                                             \
     X(WR_OPEN_JITTER, "breaker.open_jitter", PERCENT, NULL, false, 0, 1000000, "0%", NEXT_PHASE,   \
       "an open time is shortened by a random share of up to this")                                 \
     X(WR_TRIAL_CALLS, "breaker.trial_calls", COUNT, NULL, false, 1, 64, "1", NEXT_PHASE,           \
       "calls admitted while half-open, in total")                                                  \
     X(WR_TRIAL_SUCCESSES, "breaker.trial_successes", COUNT, NULL, false, 1, 64, "1", NEXT_PHASE,   \
       "good trials that close it; at most trial_calls")                                            \
-    X(WR_TRIAL_LEASE, "breaker.trial_lease", DURATION, NULL, false, 1, 86400000000000,       \
-      "10s", NEXT_PHASE, "a trial not settled after this long loses its place")                    \
+    X(WR_TRIAL_LEASE, "breaker.trial_lease", DURATION, NULL, false, 1, 86400000000000, "10s",      \
+      NEXT_PHASE, "a trial not settled after this long loses its place")                           \
     X(WR_RECOVERY_RAMP, "breaker.recovery_ramp", DURATION, NULL, false, 0, 86400000000000, "0ms",  \
       NEXT_PHASE, "after closing, the share of calls admitted grows from 10% to 100% over this")   \
     X(WR_RATE_LIMIT, "rate_limit", SWITCH, NULL, false, 0, 1, "off", SWITCH,                       \

@@ -1,9 +1,9 @@
 /*
  * The runtime's beginning and end.
  */
+#include "base/fail.h"
 #include "base/options.h"
 #include "base/rcu.h"
-#include "base/fail.h"
 #include "command/state.h"
 
 enum { OPTIONS_MINIMUM = sizeof(weir_runtime_options) };

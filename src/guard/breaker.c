@@ -94,7 +94,14 @@ static void publish_locked(struct wr_breaker *breaker, const struct wr_breaker_r
         wr_slots_begin_epoch(breaker->slots, state->epoch);
         (void)atomic_fetch_add_explicit(&breaker->transitions, 1, memory_order_relaxed);
     }
-    atomic_store_explicit(&breaker->until, until, memory_order_relaxed);
+    if (atomic_load_explicit(&breaker->until, memory_order_relaxed) != until) {
+        /* For a moment everybody has to ask under the mutex, so that no reader takes the new
+         * `until` for the old look: who sees it (release, acquire) sees this word changed as well.
+         */
+        atomic_store_explicit(&breaker->word, epoch_of(old) << LOOK_BITS | LOOK_ASK,
+                              memory_order_release);
+        atomic_store_explicit(&breaker->until, until, memory_order_release);
+    }
     atomic_store_explicit(&breaker->word, state->epoch << LOOK_BITS | (uint64_t)look,
                           memory_order_seq_cst);
 }
@@ -180,11 +187,6 @@ static void trip(struct wr_breaker *breaker, const struct wr_breaker_rule *rule,
         }
     }
     wr_mutex_unlock(&breaker->locked.mutex);
-}
-
-static bool judged(enum look look)
-{
-    return look == LOOK_PASS || look == LOOK_RAMP || look == LOOK_OBSERVE;
 }
 
 /* How many calls of this epoch are overdue; a query counts for itself and flags nothing. */
@@ -312,6 +314,11 @@ struct wr_breaker_answer wr_breaker_look(struct wr_breaker *breaker,
     }
 }
 
+static bool passes_unasked(enum look look)
+{
+    return look == LOOK_PASS || look == LOOK_RAMP || look == LOOK_OBSERVE || look == LOOK_FORCED;
+}
+
 struct wr_breaker_answer wr_breaker_take(struct wr_breaker *breaker,
                                          const struct wr_breaker_rule *rule, uint64_t now_ns)
 {
@@ -319,7 +326,7 @@ struct wr_breaker_answer wr_breaker_take(struct wr_breaker *breaker,
     struct wr_breaker_answer answer;
     uint64_t drawn;
 
-    if (judged(look_of(word)) || look_of(word) == LOOK_FORCED) {
+    if (passes_unasked(look_of(word))) {
         return pass(epoch_of(word));
     }
     drawn = draw(breaker, rule);
@@ -436,7 +443,7 @@ enum wr_recorded wr_breaker_record(struct wr_breaker *breaker, const struct wr_b
     }
     /* Also while the rule is off: switched on, it judges the failures in a row that there are. */
     consecutive = count_consecutive(breaker, permit->epoch, observation.failure);
-    if (judged(look_of(word))) {
+    if (look_of(word) != LOOK_FORCED) {
         judge(breaker, rule, window, permit->epoch, consecutive, now_ns);
     }
     return recorded;

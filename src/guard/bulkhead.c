@@ -25,7 +25,9 @@ void wr_bulkhead_destroy(struct wr_bulkhead *bulkhead)
     wr_mutex_destroy(&bulkhead->locked.mutex);
 }
 
-static bool swap(struct wr_bulkhead *bulkhead, uint64_t *word, uint64_t next)
+static bool swap(struct wr_bulkhead *bulkhead,
+                 uint64_t *word, /* NOLINT(readability-non-const-parameter): written on failure */
+                 uint64_t next)
 {
     return atomic_compare_exchange_strong_explicit(&bulkhead->word, word, next,
                                                    memory_order_acq_rel, memory_order_acquire);
@@ -108,50 +110,51 @@ static _Atomic uint32_t *hand_over(struct wr_bulkhead *bulkhead)
 void wr_bulkhead_give(struct wr_bulkhead *bulkhead)
 {
     unsigned int pause = WR_BACKOFF_START;
+
+    for (;;) {
+        uint64_t word = wr_bulkhead_read(bulkhead);
+        _Atomic uint32_t *const granted = hands_over(word) ? hand_over(bulkhead) : NULL;
+
+        if (granted != NULL) {
+            wr_clock_wake(bulkhead->clock, granted, 1);
+            return;
+        }
+        if (!hands_over(word) && swap(bulkhead, &word, wr_bulkhead_give_place(word))) {
+            return;
+        }
+        wr_backoff(&pause);
+    }
+}
+
+/* In one step: take a place if one is free, else be counted as a waiter. */
+static enum wr_join join_locked(struct wr_bulkhead *bulkhead) WR_REQUIRES(bulkhead->locked.mutex)
+{
     uint64_t word = wr_bulkhead_read(bulkhead);
 
     for (;;) {
-        if (hands_over(word)) {
-            _Atomic uint32_t *const granted = hand_over(bulkhead);
+        const bool full = wr_bulkhead_full(word);
 
-            if (granted != NULL) {
-                wr_clock_wake(bulkhead->clock, granted, 1);
-                return;
-            }
-            word = wr_bulkhead_read(bulkhead);
-        } else if (swap(bulkhead, &word, wr_bulkhead_give_place(word))) {
-            return;
-        } else {
-            wr_backoff(&pause);
+        if (full && wr_bulkhead_waiters(word) == WR_BULKHEAD_WAITERS_MAX) {
+            return WR_JOIN_FULL;
+        }
+        if (swap(bulkhead, &word, full ? wr_bulkhead_join(word) : wr_bulkhead_take_place(word))) {
+            return full ? WR_JOINED : WR_JOIN_TOOK;
         }
     }
 }
 
 enum wr_join wr_bulkhead_wait(struct wr_bulkhead *bulkhead, struct wr_waiter *waiter)
 {
-    enum wr_join result = WR_JOIN_FULL;
-    uint64_t word;
+    enum wr_join result;
 
     atomic_store_explicit(&waiter->granted, 0, memory_order_relaxed);
     wr_mutex_lock(&bulkhead->locked.mutex);
-    word = wr_bulkhead_read(bulkhead);
-    for (;;) {
-        if (!wr_bulkhead_full(word)) {
-            if (swap(bulkhead, &word, wr_bulkhead_take_place(word))) {
-                result = WR_JOIN_TOOK;
-                break;
-            }
-        } else if (wr_bulkhead_waiters(word) == WR_BULKHEAD_WAITERS_MAX) {
-            break;
-        } else if (swap(bulkhead, &word, wr_bulkhead_join(word))) {
-            waiter->next = NULL;
-            waiter->previous = bulkhead->locked.last;
-            *(waiter->previous != NULL ? &waiter->previous->next : &bulkhead->locked.first) =
-                waiter;
-            bulkhead->locked.last = waiter;
-            result = WR_JOINED;
-            break;
-        }
+    result = join_locked(bulkhead);
+    if (result == WR_JOINED) {
+        waiter->next = NULL;
+        waiter->previous = bulkhead->locked.last;
+        *(waiter->previous != NULL ? &waiter->previous->next : &bulkhead->locked.first) = waiter;
+        bulkhead->locked.last = waiter;
     }
     wr_mutex_unlock(&bulkhead->locked.mutex);
     return result;

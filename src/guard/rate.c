@@ -32,7 +32,10 @@ struct wr_rate {
 struct wr_rate *wr_rate_create(struct wr_host *host, const struct wr_rate_rule *rule,
                                uint64_t now_ns, struct wr_rate *previous)
 {
-    const uint32_t stamps = rule->window ? (uint32_t)(rule->milli / 1000) : 0;
+    const uint32_t limit = rule->window ? (uint32_t)(rule->milli / 1000) : 0;
+    const uint32_t before = previous != NULL ? previous->locked.log.capacity : 0;
+    /* A lowered limit keeps the stamps of the higher one: they count if it is raised again. */
+    const uint32_t stamps = rule->window && before > limit ? before : limit;
     const size_t bytes = sizeof(struct wr_rate) + stamps * sizeof(uint64_t);
     struct wr_rate *const rate = wr_host_allocate(host, bytes);
 
@@ -46,7 +49,8 @@ struct wr_rate *wr_rate_create(struct wr_host *host, const struct wr_rate_rule *
     rate->origin_ns = now_ns;
     rate->previous = previous;
     wr_mutex_init(&rate->locked.mutex);
-    rate->locked.log = (struct wr_sliding_log){.period_ns = rule->per_ns, .limit = stamps};
+    rate->locked.log =
+        (struct wr_sliding_log){.period_ns = rule->per_ns, .limit = limit, .capacity = stamps};
     atomic_init(&rate->word, previous != NULL
                                  ? WORD_UNSET
                                  : wr_bucket_with_tokens(&rate->bucket, 0, rate->bucket.burst));
@@ -78,7 +82,9 @@ static uint64_t since_origin(const struct wr_rate *rate, uint64_t now_ns)
     return wr_sat_sub(now_ns, rate->origin_ns);
 }
 
-static bool swap(struct wr_rate *rate, uint64_t *word, uint64_t next)
+static bool swap(struct wr_rate *rate,
+                 uint64_t *word, /* NOLINT(readability-non-const-parameter): written on failure */
+                 uint64_t next)
 {
     return atomic_compare_exchange_strong_explicit(&rate->word, word, next, memory_order_acq_rel,
                                                    memory_order_acquire);
@@ -100,8 +106,8 @@ static void copy_log_locked(struct wr_rate *rate, const struct wr_rate *from)
 {
     const struct wr_sliding_log *const log = &from->locked.log;
 
-    for (uint32_t age = log->filled; age > 0 && rate->locked.log.limit > 0; --age) {
-        const uint32_t at = (log->next + log->limit - age) % log->limit;
+    for (uint32_t age = log->filled; age > 0 && rate->locked.log.capacity > 0; --age) {
+        const uint32_t at = (log->next + log->capacity - age) % log->capacity;
 
         wr_sliding_log_take(&rate->locked.log, rate->ring, from->ring[at], 1);
     }
@@ -152,7 +158,6 @@ void wr_rate_adopt(struct wr_rate *rate, uint64_t now_ns)
         return;
     }
     from = rate->previous;
-    wr_rate_adopt(from, now_ns);
     wr_mutex_lock(&from->locked.mutex);
     wr_mutex_lock(&rate->locked.mutex);
     if (atomic_load_explicit(&rate->word, memory_order_acquire) == WORD_UNSET) {

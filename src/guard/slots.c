@@ -286,6 +286,21 @@ static void flag(struct wr_slots *slots, struct wr_slot *slot, uint64_t word, bo
     }
 }
 
+/* Flag one slot if its call is overdue. When to look again; 0: its lease has run out. */
+static uint64_t check_slot(struct wr_slots *slots, struct wr_slot *slot,
+                           const struct wr_slot_check *check)
+{
+    const uint64_t word = atomic_load_explicit(&slot->word, memory_order_acquire);
+    bool overdue;
+
+    if ((word & STATE_MASK) != WR_SLOT_HELD) {
+        return UINT64_MAX;
+    }
+    overdue = check->slow_call_ns != UINT64_MAX && is_overdue(slot, check);
+    flag(slots, slot, word, overdue);
+    return is_expired(slot, check) ? 0 : next_look(slot, check, overdue);
+}
+
 bool wr_slots_check(struct wr_slots *slots, const struct wr_slot_check *check)
 {
     const uint32_t capacity = capacity_of(slots);
@@ -305,19 +320,10 @@ bool wr_slots_check(struct wr_slots *slots, const struct wr_slot_check *check)
                           : wr_sat_add(wr_sat_add(check->now_ns, check->slow_call_ns), 1),
                       wr_sat_add(check->now_ns, check->lease_ns));
     for (uint32_t i = 0; i < capacity; ++i) {
-        struct wr_slot *const slot = slot_at(slots, i);
-        const uint64_t word = atomic_load_explicit(&slot->word, memory_order_acquire);
+        const uint64_t look = check_slot(slots, slot_at(slots, i), check);
 
-        if ((word & STATE_MASK) == WR_SLOT_HELD) {
-            const bool overdue = check->slow_call_ns != UINT64_MAX && is_overdue(slot, check);
-
-            flag(slots, slot, word, overdue);
-            if (is_expired(slot, check)) {
-                expired = true;
-            } else {
-                next = wr_min_u64(next, next_look(slot, check, overdue));
-            }
-        }
+        expired = expired || look == 0;
+        next = look == 0 ? next : wr_min_u64(next, look);
     }
     /* If somebody asked for another check meanwhile, 0 stays. */
     (void)atomic_compare_exchange_strong_explicit(&slots->next_check, &scanning, next,

@@ -140,15 +140,12 @@ void wr_window_begin_epoch(struct wr_window *window, uint64_t epoch)
         wr_count_window_init(&window->locked.count, window->shape.size);
         publish_totals_locked(window);
     } else {
-        const uint32_t buckets = window->shape.time.buckets;
+        /* `good` and `bad` lie behind each other. */
+        const size_t words = (size_t)window->stride * window->stripes +
+                             (size_t)window->shape.time.buckets * BAD_KINDS;
 
-        for (uint32_t at = 0; at < buckets; ++at) {
-            for (uint32_t s = 0; s < window->stripes; ++s) {
-                next_era(&window->good[s * window->stride + at], epoch);
-            }
-            for (uint32_t kind = 0; kind < BAD_KINDS; ++kind) {
-                next_era(&window->bad[at * BAD_KINDS + kind], epoch);
-            }
+        for (size_t i = 0; i < words; ++i) {
+            next_era(&window->good[i], epoch);
         }
         atomic_store_explicit(&window->bad_until, 0, memory_order_seq_cst);
     }
@@ -334,7 +331,7 @@ static struct wr_window_sum sum_pass(const struct wr_window *window, uint64_t la
     for (uint64_t b = first; b <= last; ++b) {
         const uint64_t tag = wr_time_window_tag(rule, era, b);
         const _Atomic uint64_t *const bad =
-            &window->bad[wr_time_window_position(rule, b) * BAD_KINDS];
+            &window->bad[(size_t)wr_time_window_position(rule, b) * BAD_KINDS];
         const uint64_t failed = count(&bad[BAD_FAILED], tag);
         const uint64_t slow = count(&bad[BAD_SLOW], tag);
         const uint64_t both = count(&bad[BAD_FAILED_SLOW], tag);

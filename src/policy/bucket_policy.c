@@ -82,7 +82,7 @@ uint64_t wr_bucket_tokens(uint64_t tat, const struct wr_bucket_rule *rule, uint6
 }
 
 /* At rate 0 there are no ticks: the word keeps the credit itself, in 2^-24 tokens. */
-static const uint64_t FROZEN_TOKEN = 1U << 24U;
+#define FROZEN_TOKEN (1ULL << 24U)
 
 uint64_t wr_bucket_convert(uint64_t tat, const struct wr_bucket_rule *from, uint64_t from_now_ns,
                            const struct wr_bucket_rule *to, uint64_t to_now_ns)

@@ -8,9 +8,9 @@
 /* The stamp of the age-th newest token; age is 1..filled. */
 static uint64_t stamp(const struct wr_sliding_log *log, const uint64_t *ring, uint64_t age)
 {
-    const uint64_t at = log->next + log->limit - age;
+    const uint64_t at = log->next + log->capacity - age;
 
-    return ring[at >= log->limit ? at - log->limit : at];
+    return ring[at >= log->capacity ? at - log->capacity : at];
 }
 
 uint64_t wr_sliding_log_wait(const struct wr_sliding_log *log, const uint64_t *ring,
@@ -33,8 +33,8 @@ void wr_sliding_log_take(struct wr_sliding_log *log, uint64_t *ring, uint64_t at
 
     for (uint64_t i = 0; i < cost; ++i) {
         ring[log->next] = wr_max_u64(at_ns, newest);
-        log->next = log->next + 1 == log->limit ? 0 : log->next + 1;
-        log->filled += log->filled < log->limit ? 1U : 0U;
+        log->next = log->next + 1 == log->capacity ? 0 : log->next + 1;
+        log->filled += log->filled < log->capacity ? 1U : 0U;
     }
 }
 
@@ -55,5 +55,5 @@ uint64_t wr_sliding_log_tokens(const struct wr_sliding_log *log, const uint64_t 
             outside = age - 1;
         }
     }
-    return log->limit - inside;
+    return wr_sat_sub(log->limit, inside);
 }

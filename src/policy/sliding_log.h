@@ -1,10 +1,11 @@
 /*
  * Rate limit without bursts at the edge: at most `limit` tokens in any (t - period, t].
  *
- * An exact log: the stamps of the last `limit` tokens in a ring. The n tokens of a take pass at t
- * iff the stamp that lies n places before the end of the log is at most t - period. Stamps never
- * decrease, so a stale clock cannot grant anything extra. Pure and flat: the caller brings the ring
- * and the lock. O(cost) a take.
+ * An exact log: the stamps of the newest tokens in a ring, at least `limit` of them; a ring that is
+ * larger remembers, when the limit was lowered, what must still be known if it is raised again. The
+ * n tokens of a take pass at t iff the stamp that lies n places before the end of the log is at
+ * most t - period. Stamps never decrease, so a stale clock cannot grant anything extra. Pure and
+ * flat: the caller brings the ring and the lock. O(cost) a take.
  */
 #ifndef WR_POLICY_SLIDING_LOG_H
 #define WR_POLICY_SLIDING_LOG_H
@@ -14,9 +15,10 @@
 
 struct wr_sliding_log {
     uint64_t period_ns;
-    uint32_t limit;  /* tokens per period, size of the ring; 0: nothing passes */
-    uint32_t filled; /* stamps in the ring */
-    uint32_t next;   /* where the next stamp goes; when full, the oldest stamp */
+    uint32_t limit;    /* tokens per period; 0: nothing passes */
+    uint32_t capacity; /* stamps that the ring can hold, at least `limit` */
+    uint32_t filled;   /* stamps in the ring */
+    uint32_t next;     /* where the next stamp goes; when full, the oldest stamp */
 };
 
 /* When would a take of `cost` pass, as a wait from `now_ns`? 0: now. cost is 1..limit. O(1). */

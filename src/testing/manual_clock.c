@@ -52,6 +52,7 @@ static void leave(weir_manual_clock *clock, const struct sleeper *self)
     (void)pthread_cond_broadcast(&clock->changed);
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type of weir_clock.wait */
 static int manual_wait(void *user, uint32_t *word, uint32_t old, uint64_t until_ns)
 {
     weir_manual_clock *const clock = user;
@@ -72,7 +73,8 @@ static int manual_wait(void *user, uint32_t *word, uint32_t old, uint64_t until_
     return result;
 }
 
-/* The word's memory may be gone: only its address is compared. */
+/* The word's memory may be gone: only its address is compared.
+ * NOLINTNEXTLINE(readability-non-const-parameter): the type of weir_clock.wake */
 static void manual_wake(void *user, uint32_t *word, uint32_t count)
 {
     weir_manual_clock *const clock = user;
