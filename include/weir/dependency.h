@@ -103,6 +103,8 @@ WEIR_API weir_status weir_dependency_explain(weir_dependency *dependency, const 
     X(WEIR_COUNT_CALLS_CANCELLED, "calls_cancelled", counter, "calls given up by their caller")    \
     X(WEIR_COUNT_CALLS_CRASHED, "calls_crashed", counter, "calls whose worker died")               \
     X(WEIR_COUNT_CALLS_LOST, "calls_lost", counter, "calls whose permit's lease ran out")          \
+    X(WEIR_COUNT_CALLS_UNTRACKED, "calls_untracked", counter,                                      \
+      "mode observe: let through beyond the slot table, their end is not counted")                 \
     X(WEIR_COUNT_REFUSED_OPEN, "refused_open", counter, "refused by the breaker")                  \
     X(WEIR_COUNT_REFUSED_RATE, "refused_rate", counter, "refused by the rate limit")               \
     X(WEIR_COUNT_REFUSED_BULKHEAD, "refused_bulkhead", counter, "refused: no place")               \

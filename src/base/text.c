@@ -20,36 +20,56 @@ static const struct unit units[] = {
 };
 enum { UNIT_COUNT = sizeof(units) / sizeof(units[0]), NAME_MAX_LENGTH = 64 };
 
+/* Decimals that are read; more must be zeroes. */
+enum { DECIMALS_MAX = 18 };
+
+/* A decimal number: whole + part / power. */
+struct decimal {
+    wr_u128 whole;
+    wr_u128 part;
+    wr_u128 power;
+};
+
+/* Read the digits after a point; NULL if there are none or too many that matter. */
+static const char *read_part(const char *at, struct decimal *number)
+{
+    const char *const first = at;
+
+    for (int n = 0; *at >= '0' && *at <= '9'; ++at, ++n) {
+        if (n < DECIMALS_MAX) {
+            number->part = number->part * 10 + (unsigned)(*at - '0');
+            number->power *= 10;
+        } else if (*at != '0') {
+            return NULL;
+        }
+    }
+    return at == first ? NULL : at;
+}
+
 /*
- * Read digits with at most one point and return the value times `scale` and the text after it;
- * NULL if there are no digits, it is not exact at that scale, or it does not fit.
+ * Read a decimal number and return its value times `scale` and the text after it; NULL if there are
+ * no digits, it is not whole at that scale, or it does not fit.
  */
 static const char *scaled(const char *text, uint64_t scale, uint64_t *ret_value)
 {
-    wr_u128 value = 0;
-    uint64_t weight = scale;
-    bool point = false;
+    struct decimal number = {.power = 1};
     const char *at = text;
+    wr_u128 value;
 
-    if (*at < '0' || *at > '9') {
+    for (; *at >= '0' && *at <= '9'; ++at) {
+        number.whole = number.whole * 10 + (unsigned)(*at - '0');
+        if (number.whole > UINT64_MAX) {
+            return NULL;
+        }
+    }
+    if (at == text) {
         return NULL;
     }
-    for (; (*at >= '0' && *at <= '9') || (*at == '.' && !point); ++at) {
-        if (*at == '.') {
-            point = true;
-            continue;
-        }
-        if (point && weight % 10 != 0 && *at != '0') {
-            return NULL;
-        }
-        weight = point ? weight / 10 : weight;
-        value = point ? value + (wr_u128)(unsigned)(*at - '0') * weight
-                      : value * 10 + (wr_u128)(unsigned)(*at - '0') * scale;
-        if (value > UINT64_MAX) {
-            return NULL;
-        }
+    if (*at == '.') {
+        at = read_part(at + 1, &number);
     }
-    if (at[-1] == '.') {
+    value = number.whole * scale + number.part * scale / number.power;
+    if (at == NULL || number.part * scale % number.power != 0 || value > UINT64_MAX) {
         return NULL;
     }
     *ret_value = (uint64_t)value;

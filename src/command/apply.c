@@ -5,6 +5,7 @@
 #include "base/fail.h"
 #include "base/rcu.h"
 #include "base/text.h"
+#include "command/event.h"
 #include "command/state.h"
 
 #include <string.h>
@@ -148,6 +149,11 @@ static void install(struct change *change)
     struct wr_plan *const old = wr_plan_of(dependency);
     struct wr_rate *const rate = wr_rate_of(dependency);
     const uint64_t now_ns = wr_dependency_now(dependency);
+    const struct wr_event_note note = {.kind = WR_SETTINGS_CHANGED,
+                                       .before = old->generation,
+                                       .after = plan->generation,
+                                       .sequence = plan->generation,
+                                       .now_ns = now_ns};
 
     if (change->window != NULL) {
         change->window = wr_breaker_set_window(&dependency->breaker, change->window);
@@ -172,7 +178,7 @@ static void install(struct change *change)
     wr_slots_check_soon(&dependency->slots);
     wr_bulkhead_resize(&dependency->bulkhead, plan->max_concurrent);
     dependency->own = change->own;
-    (void)atomic_fetch_add_explicit(&dependency->reloads, 1, memory_order_relaxed);
+    wr_emit(dependency, &note);
     change->plan = old;
 }
 

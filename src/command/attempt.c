@@ -1,10 +1,10 @@
 /*
- * Driving the gates: look at all, take in order, wait, settle, release. See attempt.h and gate.h.
+ * Driving the gates: look at all, take in order, wait. See attempt.h and gate.h; the end of an
+ * attempt is in settle.c.
  */
 #include "command/attempt.h"
 
 #include "base/rcu.h"
-#include "base/saturate.h"
 #include "command/gate.h"
 #include "policy/deadline.h"
 
@@ -113,7 +113,7 @@ static enum wr_step admit(struct wr_gate_context *context)
     }
     /* The begin is counted before the slot can be ended. */
     if (attempt->slot.index == WR_SLOT_NONE) {
-        wr_count(&dependency->counters, WR_EV_UNSLOTTED);
+        wr_count(&dependency->counters, WR_EV_UNTRACKED);
         return WR_ADMITTED;
     }
     wr_count(&dependency->counters, WR_EV_ADMITTED);
@@ -244,23 +244,31 @@ bool wr_attempt_granted(const struct wr_attempt *attempt)
            atomic_load_explicit(&attempt->waiter.granted, memory_order_acquire) != 0;
 }
 
-/* Ask the gates that were taken before the wait, and the one waited at, whether that still stands.
- */
+static enum wr_step ask_gate_again(struct wr_gate_context *context, uint32_t gate)
+{
+    const struct wr_gate_answer answer = wr_gates[gate].again(context);
+
+    if (answer.reason != WEIR_OK) {
+        return refuse(context, answer);
+    }
+    context->attempt->taken |= bit(gate);
+    return WR_ADMITTED;
+}
+
+/* Does what was taken still stand? First the gate waited at, then those before it, in order. */
 static enum wr_step ask_again(struct wr_gate_context *context)
 {
-    struct wr_attempt *const attempt = context->attempt;
+    const uint32_t waited_at = context->attempt->at;
 
-    for (uint32_t i = attempt->at + 1; i-- > 0;) {
-        struct wr_gate_answer answer;
-
-        if (wr_gates[i].again == NULL) {
-            continue;
+    if (wr_gates[waited_at].again != NULL && ask_gate_again(context, waited_at) == WR_REFUSED) {
+        return WR_REFUSED;
+    }
+    for (uint32_t i = 0; i < waited_at; ++i) {
+        /* The bulkhead has nothing to say after a wait for tokens. */
+        if (wr_gates[i].again != NULL && i != WR_GATE_BULKHEAD &&
+            ask_gate_again(context, i) == WR_REFUSED) {
+            return WR_REFUSED;
         }
-        answer = wr_gates[i].again(context);
-        if (answer.reason != WEIR_OK) {
-            return refuse(context, answer);
-        }
-        attempt->taken |= bit(i);
     }
     return WR_ADMITTED;
 }
@@ -305,119 +313,6 @@ enum wr_step wr_attempt_resume(struct wr_attempt *attempt, uint64_t now_ns)
     return step;
 }
 
-static enum wr_event event_of(weir_status kind)
-{
-    switch (kind) {
-    case WEIR_OK:
-        return WR_EV_OK;
-    case WEIR_IGNORED:
-        return WR_EV_IGNORED;
-    case WEIR_TIMED_OUT:
-        return WR_EV_TIMED_OUT;
-    case WEIR_CANCELLED:
-        return WR_EV_CANCELLED;
-    case WEIR_CRASHED:
-        return WR_EV_CRASHED;
-    default:
-        return WR_EV_FAILED;
-    }
-}
-
-static void settle_gates(struct wr_settlement *settlement)
-{
-    for (uint32_t i = 0; i < WR_GATE_COUNT; ++i) {
-        if (wr_gates[i].settle != NULL) {
-            wr_gates[i].settle(settlement);
-        }
-    }
-}
-
-/* Releasing: the slot, then the place. */
-static void release(weir_dependency *dependency, uint32_t index, uint64_t generation)
-{
-    wr_slots_free(&dependency->slots, index, generation);
-    wr_bulkhead_give(&dependency->bulkhead);
-}
-
-/* Permits whose lease has run out: neutral to the breaker, counted as lost. */
-static void reclaim(weir_dependency *dependency, const struct wr_plan *plan,
-                    const struct wr_slot_check *check)
-{
-    uint32_t cursor = 0;
-    uint32_t index;
-    uint64_t generation;
-
-    while (wr_slots_expired(&dependency->slots, check, &cursor, &index, &generation)) {
-        struct wr_slot_data data;
-        struct wr_settlement settlement = {.dependency = dependency,
-                                           .plan = plan,
-                                           .data = &data,
-                                           .kind = WEIR_CANCELLED,
-                                           .now_ns = check->now_ns};
-
-        if (wr_slots_end(&dependency->slots, index, generation, &data)) {
-            settle_gates(&settlement);
-            wr_count(&dependency->counters, WR_EV_LOST);
-            release(dependency, index, generation);
-        }
-    }
-}
-
-void wr_gates_check(weir_dependency *dependency, const struct wr_plan *plan, uint64_t now_ns)
-{
-    struct wr_slot_check check;
-
-    if (!wr_slots_check_due(&dependency->slots, now_ns)) {
-        return;
-    }
-    check = wr_slot_check_of(dependency, plan, now_ns);
-    if (wr_slots_check(&dependency->slots, &check)) {
-        reclaim(dependency, plan, &check);
-    }
-}
-
-/* A call of mode observe for which no slot was left: counted, not recorded. */
-static enum wr_settled settle_unslotted(weir_dependency *dependency, weir_status kind)
-{
-    wr_count(&dependency->counters, WR_EV_UNSLOTTED_END);
-    wr_count(&dependency->counters, event_of(kind));
-    wr_bulkhead_give(&dependency->bulkhead);
-    return WR_SETTLED;
-}
-
-enum wr_settled wr_attempt_settle(weir_dependency *dependency, struct wr_slot_ref slot,
-                                  weir_status kind, uint64_t now_ns, uint64_t *ret_took_ns)
-{
-    struct wr_slot_data data;
-    struct wr_settlement settlement = {
-        .dependency = dependency, .data = &data, .kind = kind, .now_ns = now_ns};
-
-    if (slot.index == WR_SLOT_NONE) {
-        return settle_unslotted(dependency, kind);
-    }
-    if (!wr_slots_end(&dependency->slots, slot.index, slot.generation, &data)) {
-        wr_count(&dependency->counters, WR_EV_STALE);
-        return WR_SETTLED_STALE;
-    }
-    settlement.took_ns = wr_sat_sub(now_ns, data.start_ns);
-    wr_rcu_enter();
-    settlement.plan = wr_plan_of(dependency);
-    wr_gates_check(dependency, settlement.plan, now_ns);
-    settle_gates(&settlement);
-    wr_rcu_leave();
-    if (settlement.recorded != WR_RECORDED) {
-        wr_count(&dependency->counters,
-                 settlement.recorded == WR_RECORDED_LATE ? WR_EV_LATE : WR_EV_OUTSIDE);
-    }
-    wr_count(&dependency->counters, event_of(kind));
-    wr_count_latency(&dependency->counters, settlement.took_ns);
-    release(dependency, slot.index, slot.generation);
-    if (ret_took_ns != NULL) {
-        *ret_took_ns = settlement.took_ns;
-    }
-    return settlement.recorded == WR_RECORDED_LATE ? WR_SETTLED_LATE : WR_SETTLED;
-}
-
 weir_status wr_attempt_query(weir_dependency *dependency, const struct wr_ask *ask,
                              uint64_t *ret_retry_after_ns)
 {
@@ -438,29 +333,4 @@ weir_status wr_attempt_query(weir_dependency *dependency, const struct wr_ask *a
     wr_rcu_leave();
     *ret_retry_after_ns = answer.retry_after_ns;
     return answer.reason;
-}
-
-void wr_dependency_view(weir_dependency *dependency, uint64_t now_ns, struct wr_view *ret_view)
-{
-    const struct wr_plan *plan;
-    const uint64_t word = wr_bulkhead_read(&dependency->bulkhead);
-    const struct wr_window *window;
-    struct wr_rate *rate;
-
-    wr_rcu_enter();
-    plan = wr_plan_of(dependency);
-    rate = wr_rate_of(dependency);
-    window = atomic_load_explicit(&dependency->breaker.window, memory_order_acquire);
-    *ret_view = (struct wr_view){.breaker_on = plan->breaker_on,
-                                 .rate_on = rate != NULL,
-                                 .minimum_calls = plan->breaker.minimum_calls,
-                                 .in_flight = wr_bulkhead_held(word),
-                                 .queued = wr_bulkhead_waiters(word),
-                                 .tokens = rate != NULL ? wr_rate_tokens(rate, now_ns) : 0};
-    if (plan->breaker_on) {
-        ret_view->breaker = wr_breaker_visible(&dependency->breaker, now_ns);
-        ret_view->epoch = wr_breaker_epoch(&dependency->breaker);
-        ret_view->window = wr_window_sum(window, now_ns);
-    }
-    wr_rcu_leave();
 }

@@ -4,6 +4,7 @@
 #include "base/fail.h"
 #include "base/options.h"
 #include "base/rcu.h"
+#include "command/event.h"
 #include "command/state.h"
 
 #include <string.h>
@@ -38,17 +39,21 @@ void wr_dependency_free(weir_dependency *dependency)
 static weir_status check_commands(const weir_dependency *dependency, weir_error *error)
 {
     for (size_t i = 0; i < dependency->command_count; ++i) {
-        const weir_command *const command = dependency->commands[i];
+        weir_command command;
 
-        if (command == NULL || command->size < sizeof(command->size)) {
-            return wr_fail(error, WEIR_E_ARGUMENT, "%s: commands[%zu] is NULL or has no size",
+        if (dependency->commands[i] == NULL) {
+            return wr_fail(error, WEIR_E_ARGUMENT, "%s: commands[%zu] is NULL: give a command",
                            dependency->name, i);
         }
-        if ((command->isolations & dependency->isolator->isolation) == 0) {
+        if (wr_options_copy(&command, sizeof(command), sizeof(command), dependency->commands[i],
+                            "weir_command", error) != WEIR_OK) {
+            return WEIR_E_SIZE;
+        }
+        if ((command.isolations & dependency->isolator->isolation) == 0) {
             return wr_fail(error, WEIR_E_CONFIG,
                            "%s: command %s was not written for isolation %s: add it to its "
                            "isolations, or choose another isolation",
-                           dependency->name, command->name != NULL ? command->name : "(no name)",
+                           dependency->name, command.name != NULL ? command.name : "(no name)",
                            dependency->isolator->name);
         }
     }
@@ -85,6 +90,17 @@ static weir_status furnish(weir_dependency *dependency, const struct wr_plan *pl
     return WEIR_OK;
 }
 
+static void breaker_changed(void *user, const struct wr_breaker_change *change)
+{
+    const struct wr_event_note note = {.kind = WR_BREAKER_CHANGED,
+                                       .before = change->before,
+                                       .after = change->after,
+                                       .sequence = change->epoch,
+                                       .now_ns = change->now_ns};
+
+    wr_emit(user, &note);
+}
+
 /* A dependency without plan, window and rate limit. */
 static weir_dependency *dependency_new(struct wr_host *host, const char *name,
                                        const weir_dependency_options *options)
@@ -102,7 +118,8 @@ static weir_dependency *dependency_new(struct wr_host *host, const char *name,
     dependency->counters.host = host;
     (void)wr_slots_init(&dependency->slots, 0, host);
     wr_bulkhead_init(&dependency->bulkhead, 0, &host->clock);
-    wr_breaker_init(&dependency->breaker, &dependency->slots, host, wr_dependency_now(dependency));
+    wr_breaker_init(&dependency->breaker, &dependency->slots, host, breaker_changed, dependency,
+                    wr_dependency_now(dependency));
     return dependency;
 }
 

@@ -127,11 +127,9 @@ static struct wr_gate_answer claim_slot(const struct wr_gate_context *context)
         return passes();
     }
     slot->index = WR_SLOT_NONE;
-    if (context->observe) {
-        return passes(); /* refuses nothing: the call goes without a slot */
-    }
     wr_bulkhead_give(&context->dependency->bulkhead);
-    return refuses(WEIR_CELLS, 0);
+    /* Mode observe refuses nothing: the call goes on, but nothing is held for it. */
+    return context->observe ? passes() : refuses(WEIR_CELLS, 0);
 }
 
 static struct wr_gate_answer wait_for_place(const struct wr_gate_context *context)
@@ -161,7 +159,7 @@ static struct wr_gate_answer bulkhead_take(const struct wr_gate_context *context
     }
     if (context->observe && wr_bulkhead_take_anyway(bulkhead)) {
         (void)claim_slot(context);
-        return refuses(WEIR_BULKHEAD, 0); /* noted; the place is held all the same */
+        return refuses(WEIR_BULKHEAD, 0); /* noted; the call goes on */
     }
     if (context->may_wait && context->plan->max_wait_ns > 0) {
         return wait_for_place(context);
@@ -175,16 +173,9 @@ static struct wr_gate_answer bulkhead_again(const struct wr_gate_context *contex
     struct wr_attempt *const attempt = context->attempt;
     struct wr_bulkhead *const bulkhead = &context->dependency->bulkhead;
 
-    if (attempt->at != WR_GATE_BULKHEAD) {
-        return passes();
-    }
     if (!wr_attempt_granted(attempt) && wr_bulkhead_quit(bulkhead, &attempt->waiter)) {
         return refuses(
             attempt->wait_until_ns >= attempt->deadline_ns ? WEIR_DEADLINE : WEIR_BULKHEAD, 0);
-    }
-    if (wr_deadline_over(attempt->deadline_ns, context->now_ns)) {
-        wr_bulkhead_give(bulkhead);
-        return refuses(WEIR_DEADLINE, 0);
     }
     return claim_slot(context);
 }
@@ -196,8 +187,8 @@ static void bulkhead_give(const struct wr_gate_context *context)
     if (slot->index != WR_SLOT_NONE) {
         wr_count(&context->dependency->counters, WR_EV_TAKEN_IN_VAIN);
         wr_slots_free(&context->dependency->slots, slot->index, slot->generation);
+        wr_bulkhead_give(&context->dependency->bulkhead);
     }
-    wr_bulkhead_give(&context->dependency->bulkhead);
 }
 
 /* ---- rate limit ---- */
@@ -265,7 +256,7 @@ static struct wr_gate_answer rate_take(const struct wr_gate_context *context)
 
 const struct wr_gate wr_gates[WR_GATE_COUNT] = {
     [WR_GATE_OFF] = {.name = "off", .look = off_look},
-    [WR_GATE_DEADLINE] = {.name = "deadline", .look = deadline_look},
+    [WR_GATE_DEADLINE] = {.name = "deadline", .look = deadline_look, .again = deadline_look},
     [WR_GATE_BREAKER] = {.name = "breaker",
                          .look = breaker_look,
                          .take = breaker_take,

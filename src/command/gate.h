@@ -3,7 +3,7 @@
  *
  * look     would it refuse? Loads only.
  * take     take what the gate gives; may refuse after all, or have to wait
- * again    after a wait at this gate or a later one: does what was taken still stand?
+ * again    after a wait, at this gate or a later one: does what was taken still stand?
  * give     give back what was taken by a call that never ran
  * settle   the call has ended
  * A NULL function means that the gate has nothing to do there.

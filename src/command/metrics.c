@@ -61,6 +61,7 @@ static const struct {
     {WEIR_COUNT_CALLS_CANCELLED, WR_EV_CANCELLED},
     {WEIR_COUNT_CALLS_CRASHED, WR_EV_CRASHED},
     {WEIR_COUNT_CALLS_LOST, WR_EV_LOST},
+    {WEIR_COUNT_CALLS_UNTRACKED, WR_EV_UNTRACKED},
     {WEIR_COUNT_REFUSED_OPEN, WR_EV_REFUSED_OPEN},
     {WEIR_COUNT_REFUSED_RATE, WR_EV_REFUSED_RATE},
     {WEIR_COUNT_REFUSED_BULKHEAD, WR_EV_REFUSED_BULKHEAD},
@@ -96,7 +97,6 @@ static void read_counters(weir_dependency *dependency, uint64_t *value,
     struct wr_slot_census census;
     uint64_t admitted;
     uint64_t in_vain;
-    uint64_t unslotted;
     uint64_t waiting_place;
     uint64_t waiting_tokens;
     uint64_t word;
@@ -104,7 +104,6 @@ static void read_counters(weir_dependency *dependency, uint64_t *value,
     for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); ++i) {
         value[plain[i].count] = wr_counters_read(from, plain[i].event);
     }
-    unslotted = 0 - wr_counters_read(from, WR_EV_UNSLOTTED_END);
     wr_slots_count(&dependency->slots, check, &census);
     word = wr_bulkhead_read(&dependency->bulkhead);
     waiting_place = 0 - wr_counters_read(from, WR_EV_PLACE_WAIT_ENDED);
@@ -112,15 +111,14 @@ static void read_counters(weir_dependency *dependency, uint64_t *value,
     waiting_place += wr_counters_read(from, WR_EV_PLACE_WAIT_BEGUN);
     waiting_tokens += wr_counters_read(from, WR_EV_TOKEN_WAIT_BEGUN);
     in_vain = wr_counters_read(from, WR_EV_TAKEN_IN_VAIN);
-    unslotted += wr_counters_read(from, WR_EV_UNSLOTTED);
     admitted = wr_counters_read(from, WR_EV_ADMITTED);
 
     value[WEIR_COUNT_ATTEMPTS_SETTLED] = total(value, WEIR_COUNT_CALLS_OK, WEIR_COUNT_CALLS_LOST);
-    value[WEIR_COUNT_ATTEMPTS_BEGUN] = admitted + wr_counters_read(from, WR_EV_UNSLOTTED);
-    value[WEIR_COUNT_ATTEMPTS_RUNNING] = census.held + unslotted;
+    value[WEIR_COUNT_ATTEMPTS_BEGUN] = admitted;
+    value[WEIR_COUNT_ATTEMPTS_RUNNING] = census.held;
     value[WEIR_COUNT_CALLS_SUBMITTED] =
-        value[WEIR_COUNT_ATTEMPTS_BEGUN] + waiting_place + waiting_tokens +
-        total(value, WEIR_COUNT_REFUSED_OPEN, WEIR_COUNT_REFUSED_CELLS);
+        value[WEIR_COUNT_ATTEMPTS_BEGUN] + value[WEIR_COUNT_CALLS_UNTRACKED] + waiting_place +
+        waiting_tokens + total(value, WEIR_COUNT_REFUSED_OPEN, WEIR_COUNT_REFUSED_CELLS);
     value[WEIR_COUNT_CALLS_OPEN] = wr_bulkhead_held(word) + wr_bulkhead_waiters(word);
     value[WEIR_COUNT_SLOTS_TAKEN] = admitted + in_vain + waiting_tokens;
     value[WEIR_COUNT_SLOTS_RETURNED] = wr_sat_sub(census.returned, value[WEIR_COUNT_SLOTS_LOST]);
@@ -167,8 +165,8 @@ void wr_metrics_read(weir_dependency *dependency, struct wr_metrics *ret_metrics
     value[WEIR_COUNT_WINDOW_SLOW] = view.window.slow;
     value[WEIR_COUNT_TOKENS] = view.tokens;
     value[WEIR_COUNT_TRANSITIONS] =
-        atomic_load_explicit(&breaker->transitions, memory_order_relaxed);
-    value[WEIR_COUNT_OPENED] = atomic_load_explicit(&breaker->opened, memory_order_relaxed);
+        atomic_load_explicit(&dependency->transitions, memory_order_relaxed);
+    value[WEIR_COUNT_OPENED] = atomic_load_explicit(&dependency->opened, memory_order_relaxed);
     value[WEIR_COUNT_WOULD_HAVE_OPENED] =
         atomic_load_explicit(&breaker->would_have_opened, memory_order_relaxed);
     value[WEIR_COUNT_RELOADS] = atomic_load_explicit(&dependency->reloads, memory_order_relaxed);

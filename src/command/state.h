@@ -24,9 +24,9 @@ struct weir_dependency {
     const weir_command *const *commands; /* borrowed from the options */
     size_t command_count;
 
-    _Atomic(struct wr_plan *) plan; /* RCU: read inside a section */
-    _Atomic(struct wr_rate *) rate; /* RCU; NULL: no rate limit */
-    _Atomic uint64_t reloads;
+    _Atomic(struct wr_plan *) plan;                /* RCU: read inside a section */
+    _Atomic(struct wr_rate *) rate;                /* RCU; NULL: no rate limit */
+    _Atomic uint64_t reloads, transitions, opened; /* events, counted by wr_emit() */
 
     struct wr_bulkhead bulkhead;
     struct wr_slots slots;

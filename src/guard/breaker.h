@@ -25,12 +25,25 @@ struct wr_breaker_trip {
     uint64_t consecutive;
 };
 
+/* A change of state: WEIR_BREAKER_... before and after, and the epoch that began, which orders the
+ * changes of one breaker. */
+struct wr_breaker_change {
+    uint64_t before, after;
+    uint64_t epoch;
+    uint64_t now_ns;
+};
+
+/* Called after the change, by the thread that made it, with no lock held. */
+typedef void wr_breaker_told(void *user, const struct wr_breaker_change *change);
+
 struct wr_breaker {
     _Atomic uint64_t word;
     _Atomic uint64_t until;
     _Atomic uint64_t consecutive;       /* low 32 bits of the epoch << 32 | failures in a row */
     _Atomic(struct wr_window *) window; /* read inside an RCU section, or under the mutex */
-    _Atomic uint64_t transitions, opened, would_have_opened;
+    _Atomic uint64_t would_have_opened;
+    wr_breaker_told *told;
+    void *user;
     struct wr_slots *slots; /* borrowed: overdue calls */
     struct wr_host *host;   /* borrowed: clock-free; random numbers for jitter and ramp */
     struct {
@@ -42,8 +55,9 @@ struct wr_breaker {
     } locked;
 };
 
+/* `told` (may be NULL) hears of every change of state. */
 void wr_breaker_init(struct wr_breaker *breaker, struct wr_slots *slots, struct wr_host *host,
-                     uint64_t now_ns);
+                     wr_breaker_told *told, void *user, uint64_t now_ns);
 void wr_breaker_destroy(struct wr_breaker *breaker);
 
 /* The epoch in force. */

@@ -48,8 +48,7 @@ enum wr_event {
     WR_EV_LATE,
     WR_EV_STALE,
     WR_EV_OUTSIDE,
-    WR_EV_UNSLOTTED, /* mode observe, no slot left: admitted without one, and ended */
-    WR_EV_UNSLOTTED_END,
+    WR_EV_UNTRACKED, /* mode observe, no slot left: let through, its end is not counted */
     WR_EV_COUNT
 };
 

@@ -8,10 +8,11 @@
 
 #include <string.h>
 
-/* Values of the word beside a TAT: a TAT stays below 2^62, nine years of 1/16 ns. */
+/* Values of the word beside a TAT: a TAT stays below 2^63, 18 years of 1/16 ns since the limiter
+ * was made; after that nothing passes until a change of rate makes a new one. */
 #define WORD_UNSET  UINT64_MAX
 #define WORD_FROZEN (1ULL << 63U)
-#define TAT_MAX     ((1ULL << 62U) - 1U)
+#define TAT_MAX     ((1ULL << 63U) - 1U)
 
 struct wr_rate {
     struct wr_host *host;
@@ -244,8 +245,11 @@ struct wr_rate_answer wr_rate_take(struct wr_rate *rate, uint64_t now_ns, uint64
             return answer(WR_RATE_MOVED, 0);
         }
         asked = wr_bucket_ask(word, &rate->bucket, since_origin(rate, now_ns), cost);
-        if (asked.never || asked.tat > TAT_MAX || (!asked.passes && asked.wait_ns > max_wait_ns)) {
+        if (asked.never || (!asked.passes && asked.wait_ns > max_wait_ns)) {
             return judge_bucket(rate, &asked, cost);
+        }
+        if (asked.tat > TAT_MAX) {
+            return answer(WR_RATE_NEVER, 0);
         }
         if (swap(rate, &word, asked.tat)) {
             return answer(WR_RATE_PASS, asked.wait_ns);

@@ -61,12 +61,13 @@ enum wr_trip wr_breaker_judge(const struct wr_breaker_rule *rule, const struct w
 }
 
 /*
- * open_for * backoff^k, cut to whole ns. Kept in units of 1e-15 ns while multiplying, which is
- * exact for as many steps as the factor's decimals fit into 15.
+ * open_for * backoff^k, cut to whole ns. Kept in units of 1e-18 ns while multiplying, which is
+ * exact for as many steps as the factor's decimals fit into 18, and to the ns for any number of
+ * them from open times of a microsecond on. Both times are at most a day, the factor at most 100.
  */
 uint64_t wr_breaker_open_for(const struct wr_breaker_rule *rule, uint64_t k)
 {
-    const wr_u128 unit = 1000000000000000U;
+    const wr_u128 unit = 1000000000000000000U;
     const wr_u128 bound = rule->open_for_max_ns * unit;
     wr_u128 length = rule->open_for_ns * unit;
 

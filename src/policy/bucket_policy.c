@@ -8,6 +8,9 @@
 
 enum { TICKS_MAX = 16 };
 
+/* Bounds far beyond any use that keep sums from saturating: past them nothing passes. */
+#define BURST_MAX (1ULL << 61U)
+
 static uint64_t common_divisor(uint64_t a, uint64_t b)
 {
     while (b != 0) {
@@ -31,7 +34,7 @@ struct wr_bucket_rule wr_bucket_rule(uint64_t milli, uint64_t per_ns, uint64_t b
     parts = milli / common_divisor(period, milli);
     rule.ticks_per_ns = parts <= TICKS_MAX ? parts : TICKS_MAX;
     rule.token_ticks = (uint64_t)(((wr_u128)period * rule.ticks_per_ns + milli - 1) / milli);
-    rule.burst_ticks = pacing ? 0 : wr_sat_mul(rule.token_ticks, burst);
+    rule.burst_ticks = pacing ? 0 : wr_min_u64(wr_sat_mul(rule.token_ticks, burst), BURST_MAX);
     return rule;
 }
 
@@ -58,8 +61,9 @@ struct wr_bucket_answer wr_bucket_ask(uint64_t tat, const struct wr_bucket_rule 
     if (rule->token_ticks == 0 || (!rule->pacing && cost > rule->burst)) {
         return (struct wr_bucket_answer){.never = true, .tat = tat};
     }
-    return (struct wr_bucket_answer){
-        .passes = judged <= bound, .wait_ns = ns_up(rule, wr_sat_sub(judged, bound)), .tat = after};
+    return (struct wr_bucket_answer){.passes = after < UINT64_MAX && judged <= bound,
+                                     .wait_ns = ns_up(rule, wr_sat_sub(judged, bound)),
+                                     .tat = after};
 }
 
 /* Ticks that a full bucket holds. A pacing one holds one token. */
@@ -81,8 +85,10 @@ uint64_t wr_bucket_tokens(uint64_t tat, const struct wr_bucket_rule *rule, uint6
                : wr_sat_sub(capacity(rule), debt(tat, rule, now_ns)) / rule->token_ticks;
 }
 
-/* At rate 0 there are no ticks: the word keeps the credit itself, in 2^-24 tokens. */
+/* At rate 0 there are no ticks: the word keeps the credit itself, in 2^-24 tokens, above a zero
+ * that leaves room for what is reserved. */
 #define FROZEN_TOKEN (1ULL << 24U)
+#define FROZEN_ZERO  (1ULL << 56U)
 
 uint64_t wr_bucket_convert(uint64_t tat, const struct wr_bucket_rule *from, uint64_t from_now_ns,
                            const struct wr_bucket_rule *to, uint64_t to_now_ns)
@@ -90,8 +96,8 @@ uint64_t wr_bucket_convert(uint64_t tat, const struct wr_bucket_rule *from, uint
     const uint64_t from_token = from->token_ticks != 0 ? from->token_ticks : FROZEN_TOKEN;
     const uint64_t to_token = to->token_ticks != 0 ? to->token_ticks : FROZEN_TOKEN;
     const uint64_t full = to->token_ticks != 0 ? capacity(to) : to->burst * FROZEN_TOKEN;
-    uint64_t credit = tat;
-    uint64_t over = 0;
+    uint64_t credit = wr_sat_sub(tat, FROZEN_ZERO);
+    uint64_t over = wr_sat_sub(FROZEN_ZERO, tat);
 
     if (from->token_ticks != 0) {
         const uint64_t spent = debt(tat, from, from_now_ns);
@@ -102,7 +108,7 @@ uint64_t wr_bucket_convert(uint64_t tat, const struct wr_bucket_rule *from, uint
     credit = wr_min_u64(wr_muldiv(credit, to_token, from_token), full);
     over = wr_muldiv_up(over, to_token, from_token);
     if (to->token_ticks == 0) {
-        return credit;
+        return wr_sat_sub(FROZEN_ZERO + credit, over);
     }
     return wr_sat_add(ticks(to, to_now_ns), wr_sat_add(full - credit, over));
 }
@@ -110,7 +116,7 @@ uint64_t wr_bucket_convert(uint64_t tat, const struct wr_bucket_rule *from, uint
 uint64_t wr_bucket_with_tokens(const struct wr_bucket_rule *rule, uint64_t now_ns, uint64_t tokens)
 {
     if (rule->token_ticks == 0) {
-        return wr_min_u64(tokens, rule->burst) * FROZEN_TOKEN;
+        return FROZEN_ZERO + wr_min_u64(tokens, rule->burst) * FROZEN_TOKEN;
     }
     return wr_sat_add(ticks(rule, now_ns),
                       wr_sat_sub(capacity(rule), wr_sat_mul(rule->token_ticks, tokens)));

@@ -10,7 +10,8 @@
  *
  * Time is counted in ticks of 1/ticks_per_ns ns from the bucket's origin. ticks_per_ns is the
  * smallest number that makes T whole, if that is at most 16: then everything is exact. Else T is
- * rounded up to 1/16 ns, which admits at most 0.007 % less than the rate and never more.
+ * rounded up to 1/16 ns, which admits at most 0.007 % less than the rate and never more. Ticks last
+ * 36 years from the origin at the least; after that nothing passes.
  */
 #ifndef WR_POLICY_BUCKET_POLICY_H
 #define WR_POLICY_BUCKET_POLICY_H

@@ -291,12 +291,12 @@ Test(config_error, nul_bytes_are_refused)
 
 Test(config_error, more_than_1024_dependencies_are_refused)
 {
-    enum { COUNT = 1025, LINE = 16 };
-    char *const text = malloc((size_t)COUNT * LINE + 64);
+    enum { COUNT = 1025, LINE = 16, HEAD = 64 };
+    char *const text = malloc((size_t)COUNT * LINE + HEAD);
     size_t length;
 
     cr_assert_not_null(text);
-    length = strlen(strcpy(text, "version: 1\ndependencies:\n"));
+    length = (size_t)snprintf(text, HEAD, "version: 1\ndependencies:\n");
     for (int i = 0; i < COUNT; ++i) {
         length += (size_t)snprintf(text + length, LINE, "  d%d: {}\n", i);
     }
@@ -325,19 +325,21 @@ Test(config_error, more_than_a_mebibyte_is_refused_and_exactly_one_is_not)
 
 Test(config_error, long_names_and_values_do_not_overflow_a_message)
 {
-    enum { LONG = 100000 };
-    char *const text = malloc(LONG + 64);
+    enum { LONG = 100000, HEAD = 64 };
+    char *const text = malloc(LONG + HEAD);
     weir_config *config = NULL;
     size_t length;
 
     cr_assert_not_null(text);
-    length = strlen(strcpy(text, "version: 1\ndefaults: {timeout: "));
+    length = (size_t)snprintf(text, HEAD, "version: 1\ndefaults: {timeout: ");
     memset(text + length, '9', LONG);
     text[length + LONG] = '}';
     expect_refusal(text, length + LONG + 1, 2, 21, "timeout");
-    length = strlen(strcpy(text, "version: 1\n"));
+    length = (size_t)snprintf(text, HEAD, "version: 1\n");
     memset(text + length, 'k', LONG);
-    memcpy(text + length + LONG, ": 1", 3);
+    text[length + LONG] = ':';
+    text[length + LONG + 1] = ' ';
+    text[length + LONG + 2] = '1';
     cr_expect_eq(weir_config_parse(NULL, text, length + LONG + 3, &config, NULL), WEIR_E_CONFIG);
     free(text);
 }

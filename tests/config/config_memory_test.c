@@ -15,10 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Hidden, as everything here is by default, they would not be found by the library. */
+#pragma GCC visibility push(default)
 void *yaml_malloc(size_t bytes);
 void *yaml_realloc(void *memory, size_t bytes);
 void yaml_free(void *memory);
 char *yaml_strdup(const char *text);
+#pragma GCC visibility pop
 
 static unsigned int asked;   /* allocations so far */
 static unsigned int fail_at; /* 0: none */
@@ -61,9 +64,10 @@ void yaml_free(void *memory)
 
 char *yaml_strdup(const char *text)
 {
-    char *const copy = text != NULL ? yaml_malloc(strlen(text) + 1) : NULL;
+    const size_t bytes = text != NULL ? strlen(text) + 1 : 0;
+    char *const copy = text != NULL ? yaml_malloc(bytes) : NULL;
 
-    return copy != NULL ? strcpy(copy, text) : NULL;
+    return copy != NULL ? memcpy(copy, text, bytes) : NULL;
 }
 
 /* A file of `count` dependencies; the caller frees it. */
@@ -74,7 +78,7 @@ static char *file_of(int count)
     size_t length;
 
     cr_assert_not_null(text);
-    length = strlen(strcpy(text, "version: 1\ndefaults: {timeout: 2s}\ndependencies:\n"));
+    length = (size_t)snprintf(text, LINE, "version: 1\ndefaults: {timeout: 2s}\ndependencies:\n");
     for (int i = 0; i < count; ++i) {
         length +=
             (size_t)snprintf(text + length, LINE,

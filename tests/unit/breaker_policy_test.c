@@ -384,6 +384,17 @@ Test(breaker_policy, powers_of_the_backoff_are_exact)
     }
 }
 
+Test(breaker_policy, powers_of_the_backoff_are_exact_from_the_shortest_open_time_on)
+{
+    struct wr_breaker_rule rule = rule_of(1, 1);
+
+    rule.open_for_ns = 10;
+    rule.open_backoff_ppm = 2869819;
+    rule.open_for_max_ns = DAY;
+
+    cr_assert_eq(wr_breaker_open_for(&rule, 28), 66058116085635U);
+}
+
 Test(breaker_policy, k_counts_reopenings_in_a_row_and_closing_resets_it)
 {
     struct breaker breaker = closed_breaker(1, 1);

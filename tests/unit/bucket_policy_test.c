@@ -323,7 +323,7 @@ Test(bucket_policy, after_any_idle_time_it_holds_what_came_meanwhile_and_no_more
                                      11000,    13000,     17000,     1000000,   7777777,
                                      16000000, 999999000, 999999999, 1000000000};
     static const uint64_t periods[] = {SECOND, MINUTE, HOUR};
-    static const uint64_t days[] = {1, 100, 10000, 100000, 200000};
+    static const uint64_t days[] = {1, 100, 1000, 5000, 10000};
 
     for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]) * 15; ++i) {
         const struct rate rate = {.milli = rates[i / 15], .per_ns = periods[i % 3], .burst = 10};
@@ -379,21 +379,35 @@ Test(bucket_policy, the_fastest_rate_is_exact)
 
 /* ---- against the oracle ---- */
 
-/* T = a/d ns with d at most 16: milli is a divisor of the period times d. */
+static uint64_t divisor(uint64_t a, uint64_t b)
+{
+    while (b != 0) {
+        const uint64_t rest = a % b;
+
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* T = a/d ns with d at most 16. */
 static struct rate random_exact_rate(uint64_t *seed)
 {
     static const uint64_t periods[] = {SECOND, MINUTE, HOUR};
     const uint64_t random = next_random(seed);
-    uint64_t milli = random % 16 + 1;
+    const uint64_t per_ns = periods[random % 3];
+    uint64_t milli;
 
-    for (uint64_t i = random / 16 % 8; i > 0; --i) {
-        milli *= 2;
-    }
-    for (uint64_t i = random / 128 % 8; i > 0; --i) {
-        milli *= 5;
-    }
+    do {
+        const uint64_t draw = next_random(seed);
+
+        milli = (draw % 16 + 1) << (draw / 16 % 14);
+        for (uint64_t i = draw / 1024 % 8; i > 0; --i) {
+            milli *= 5;
+        }
+    } while (milli / divisor(per_ns * 1000, milli) > 16);
     return (struct rate){.milli = milli,
-                         .per_ns = periods[random / 1024 % 3],
+                         .per_ns = per_ns,
                          .burst = (random >> 20U) % 20 + 1,
                          .pacing = random >> 62U == 0};
 }
@@ -654,8 +668,7 @@ Test(bucket_policy, a_change_keeps_what_is_promised_to_takes_that_wait)
     cr_assert_eq(waits(&bucket, SECOND, 1), 110000000U);
     changed = converted(&bucket, SECOND, &wider);
 
-    cr_assert_geq(waits(&changed, SECOND, 1), 110000000U);
-    cr_assert_leq(waits(&changed, SECOND, 1), 110000001U);
+    cr_assert_eq(waits(&changed, SECOND, 1), 110000000U);
 }
 
 Test(bucket_policy, a_change_to_rate_zero_and_back_keeps_the_tokens)

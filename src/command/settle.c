@@ -1,0 +1,116 @@
+/*
+ * The end of an attempt: settling (the outcome, by the one who ended the slot) and releasing (the
+ * slot and the place); and the check that finds overdue calls and lost permits. See attempt.h and
+ * gate.h.
+ */
+#include "base/rcu.h"
+#include "base/saturate.h"
+#include "command/attempt.h"
+#include "command/gate.h"
+
+static enum wr_event event_of(weir_status kind)
+{
+    switch (kind) {
+    case WEIR_OK:
+        return WR_EV_OK;
+    case WEIR_IGNORED:
+        return WR_EV_IGNORED;
+    case WEIR_TIMED_OUT:
+        return WR_EV_TIMED_OUT;
+    case WEIR_CANCELLED:
+        return WR_EV_CANCELLED;
+    case WEIR_CRASHED:
+        return WR_EV_CRASHED;
+    default:
+        return WR_EV_FAILED;
+    }
+}
+
+static void settle_gates(struct wr_settlement *settlement)
+{
+    for (uint32_t i = 0; i < WR_GATE_COUNT; ++i) {
+        if (wr_gates[i].settle != NULL) {
+            wr_gates[i].settle(settlement);
+        }
+    }
+}
+
+/* Releasing: the slot, then the place. */
+static void release(weir_dependency *dependency, uint32_t index, uint64_t generation)
+{
+    wr_slots_free(&dependency->slots, index, generation);
+    wr_bulkhead_give(&dependency->bulkhead);
+}
+
+/* Permits whose lease has run out: neutral to the breaker, counted as lost. */
+static void reclaim(weir_dependency *dependency, const struct wr_plan *plan,
+                    const struct wr_slot_check *check)
+{
+    uint32_t cursor = 0;
+    uint32_t index;
+    uint64_t generation;
+
+    while (wr_slots_expired(&dependency->slots, check, &cursor, &index, &generation)) {
+        struct wr_slot_data data;
+        struct wr_settlement settlement = {.dependency = dependency,
+                                           .plan = plan,
+                                           .data = &data,
+                                           .kind = WEIR_CANCELLED,
+                                           .now_ns = check->now_ns};
+
+        if (wr_slots_end(&dependency->slots, index, generation, &data)) {
+            settle_gates(&settlement);
+            wr_count(&dependency->counters, WR_EV_LOST);
+            release(dependency, index, generation);
+        }
+    }
+}
+
+void wr_gates_check(weir_dependency *dependency, const struct wr_plan *plan, uint64_t now_ns)
+{
+    struct wr_slot_check check;
+
+    if (!wr_slots_check_due(&dependency->slots, now_ns)) {
+        return;
+    }
+    check = wr_slot_check_of(dependency, plan, now_ns);
+    if (wr_slots_check(&dependency->slots, &check)) {
+        reclaim(dependency, plan, &check);
+    }
+}
+
+enum wr_settled wr_attempt_settle(weir_dependency *dependency, struct wr_slot_ref slot,
+                                  weir_status kind, uint64_t now_ns, uint64_t *ret_took_ns)
+{
+    struct wr_slot_data data;
+    struct wr_settlement settlement = {
+        .dependency = dependency, .data = &data, .kind = kind, .now_ns = now_ns};
+
+    if (slot.index == WR_SLOT_NONE) {
+        return WR_SETTLED; /* let through by mode observe beyond the slot table: not tracked */
+    }
+    wr_rcu_enter();
+    settlement.plan = wr_plan_of(dependency);
+    /* Before the end: a permit whose lease has run out is lost, also when it is its own end that
+     * finds it so. */
+    wr_gates_check(dependency, settlement.plan, now_ns);
+    if (!wr_slots_end(&dependency->slots, slot.index, slot.generation, &data)) {
+        wr_rcu_leave();
+        wr_count(&dependency->counters, WR_EV_STALE);
+        return WR_SETTLED_STALE;
+    }
+    settlement.took_ns = wr_sat_sub(now_ns, data.start_ns);
+    settle_gates(&settlement);
+    wr_rcu_leave();
+    if (settlement.recorded != WR_RECORDED) {
+        wr_count(&dependency->counters,
+                 settlement.recorded == WR_RECORDED_LATE ? WR_EV_LATE : WR_EV_OUTSIDE);
+    }
+    wr_count(&dependency->counters, event_of(kind));
+    wr_count_latency(&dependency->counters, settlement.took_ns);
+    release(dependency, slot.index, slot.generation);
+    if (ret_took_ns != NULL) {
+        *ret_took_ns = settlement.took_ns;
+    }
+    return settlement.recorded == WR_RECORDED_LATE ? WR_SETTLED_LATE : WR_SETTLED;
+}
