@@ -97,7 +97,7 @@ static weir_status furnish(struct change *change, struct wr_host *host, uint32_t
         atomic_load_explicit(&dependency->breaker.window, memory_order_acquire);
     const uint64_t now_ns = wr_dependency_now(dependency);
 
-    if (!wr_slots_grow(&dependency->slots, plan->max_concurrent)) {
+    if (!wr_slots_grow(&dependency->slots, plan->tracked)) {
         return no_memory(change, error);
     }
     if (plan->breaker_on && (window == NULL || !wr_window_has_shape(window, &plan->window))) {

@@ -68,7 +68,7 @@ static weir_status furnish(weir_dependency *dependency, const struct wr_plan *pl
     struct wr_window *window;
     struct wr_rate *rate;
 
-    if (!wr_slots_grow(&dependency->slots, plan->max_concurrent) ||
+    if (!wr_slots_grow(&dependency->slots, plan->tracked) ||
         !wr_counters_init(&dependency->counters, dependency->host, stripes)) {
         return WEIR_E_MEMORY;
     }

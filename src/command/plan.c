@@ -174,6 +174,9 @@ static void fill_breaker(struct wr_plan *plan)
     }
 }
 
+/* Mode observe lets calls through beyond max_concurrent; so many at once it still follows. */
+enum { OBSERVED_CALLS = 4096 };
+
 static void fill(struct wr_plan *plan)
 {
     const uint64_t *const value = plan->value;
@@ -182,6 +185,10 @@ static void fill(struct wr_plan *plan)
     plan->mode = (uint32_t)value[WR_MODE];
     plan->isolation = WEIR_INLINE;
     plan->max_concurrent = (uint32_t)value[WR_MAX_CONCURRENT];
+    plan->tracked = plan->max_concurrent;
+    if (plan->mode == WR_MODE_OBSERVE && plan->tracked < OBSERVED_CALLS) {
+        plan->tracked = OBSERVED_CALLS;
+    }
     plan->max_wait_ns = value[WR_MAX_WAIT];
     plan->timeout_ns = value[WR_TIMEOUT];
     plan->permit_lease_ns = value[WR_PERMIT_LEASE];

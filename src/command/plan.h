@@ -24,6 +24,7 @@ struct wr_plan {
     uint32_t mode;
     uint32_t isolation; /* WEIR_INLINE ... */
     uint32_t max_concurrent;
+    uint32_t tracked; /* calls in flight that must have slots; more than places in mode observe */
     bool breaker_on;
     bool rate_on;
     uint64_t max_wait_ns;
