@@ -46,6 +46,14 @@ if(PROJECT_IS_TOP_LEVEL)
   set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 endif()
 
+# The call path crosses a dozen files: linking them as one saves a sixth of its instructions. Fat
+# objects, so that the static library serves linkers that know nothing of it.
+if(PROJECT_IS_TOP_LEVEL AND CMAKE_C_COMPILER_ID STREQUAL "GNU" AND NOT WEIR_SANITIZE)
+  set(WEIR_WHOLE $<$<CONFIG:Release>:-flto=auto> $<$<CONFIG:Release>:-ffat-lto-objects>)
+else()
+  set(WEIR_WHOLE "")
+endif()
+
 include(CheckPIESupported)
 check_pie_supported(LANGUAGES C)
 
@@ -55,8 +63,8 @@ function(weir_build_options target)
     C_STANDARD 17 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF
     C_VISIBILITY_PRESET hidden POSITION_INDEPENDENT_CODE ON)
   target_compile_options(${target} PRIVATE
-    ${WEIR_WARNINGS} ${WEIR_HARDENING} ${WEIR_SANITIZE_FLAGS})
-  target_link_options(${target} PRIVATE ${WEIR_LINK_HARDENING} ${WEIR_SANITIZE_FLAGS})
+    ${WEIR_WARNINGS} ${WEIR_HARDENING} ${WEIR_SANITIZE_FLAGS} ${WEIR_WHOLE})
+  target_link_options(${target} PRIVATE ${WEIR_LINK_HARDENING} ${WEIR_SANITIZE_FLAGS} ${WEIR_WHOLE})
   # Defined on the command line because the two files built without instrumentation must know too.
   if(WEIR_SANITIZE)
     target_compile_definitions(${target} PRIVATE WR_SANITIZED=1)

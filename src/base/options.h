@@ -15,4 +15,19 @@
 weir_status wr_options_copy(void *target, size_t known, size_t minimum, const void *source,
                             const char *what, weir_error *error);
 
+/*
+ * The same without a copy in the common case: the caller's own struct if it has just our size, else
+ * `room`, filled. NULL: *ret_status says why.
+ */
+static inline const void *wr_options_view(void *room, size_t known, size_t minimum,
+                                          const void *source, const char *what,
+                                          weir_status *ret_status)
+{
+    if (*(const size_t *)source == known) {
+        return source;
+    }
+    *ret_status = wr_options_copy(room, known, minimum, source, what, NULL);
+    return *ret_status == WEIR_OK ? room : NULL;
+}
+
 #endif

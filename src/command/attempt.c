@@ -4,6 +4,7 @@
  */
 #include "command/attempt.h"
 
+#include "base/raw.h"
 #include "base/rcu.h"
 #include "command/gate.h"
 #include "policy/deadline.h"
@@ -75,19 +76,19 @@ static void count_observed(struct wr_attempt *attempt)
 }
 
 /* Give back what has been taken, last first. */
-static enum wr_step refuse(struct wr_gate_context *context, struct wr_gate_answer answer)
+static enum wr_step refuse(struct wr_gate_context *context, weir_status reason)
 {
     struct wr_attempt *const attempt = context->attempt;
 
-    for (uint32_t i = WR_GATE_COUNT; i-- > 0;) {
+    for (uint32_t i = WR_GATE_COUNT; attempt->taken != 0 && i-- > 0;) {
         if ((attempt->taken & bit(i)) != 0 && wr_gates[i].give != NULL) {
             wr_gates[i].give(context);
         }
     }
     attempt->taken = 0;
-    attempt->reason = answer.reason;
-    attempt->retry_after_ns = answer.retry_after_ns;
-    count_refusal(context->dependency, answer.reason);
+    attempt->reason = reason;
+    attempt->retry_after_ns = context->retry_after_ns;
+    count_refusal(context->dependency, reason);
     return WR_REFUSED;
 }
 
@@ -146,20 +147,21 @@ static enum wr_step take(struct wr_gate_context *context, uint32_t first, uint32
 {
     struct wr_attempt *const attempt = context->attempt;
 
+#pragma GCC unroll 8
     for (uint32_t i = first; i < WR_GATE_COUNT; ++i) {
-        struct wr_gate_answer answer;
+        weir_status answer;
 
         if (wr_gates[i].take == NULL || passed_over(i, refused)) {
             continue;
         }
         answer = wr_gates[i].take(context);
-        if (answer.reason != WEIR_OK && !context->observe) {
+        if (answer != WEIR_OK && !context->observe) {
             return refuse(context, answer);
         }
-        if (answer.wait_until_ns != 0) {
-            return wait_at(attempt, i, answer.wait_until_ns);
+        if (context->wait_until_ns != 0) {
+            return wait_at(attempt, i, context->wait_until_ns);
         }
-        note_observed(attempt, answer.reason);
+        note_observed(attempt, answer);
         attempt->taken |= bit(i);
     }
     return admit(context);
@@ -169,42 +171,59 @@ static enum wr_step look_and_take(struct wr_gate_context *context)
 {
     uint32_t refused = 0;
 
+#pragma GCC unroll 8
     for (uint32_t i = 0; i < WR_GATE_COUNT; ++i) {
-        const struct wr_gate_answer answer = wr_gates[i].look(context);
+        const weir_status answer = wr_gates[i].look(context);
 
-        if (answer.reason != WEIR_OK && !context->observe) {
+        if (answer != WEIR_OK && !context->observe) {
             return refuse(context, answer);
         }
-        note_observed(context->attempt, answer.reason);
-        refused |= answer.reason != WEIR_OK ? bit(i) : 0U;
+        note_observed(context->attempt, answer);
+        refused |= answer != WEIR_OK ? bit(i) : 0U;
     }
     return take(context, 0, refused);
 }
 
-static struct wr_gate_context context_of(struct wr_attempt *attempt, const struct wr_plan *plan,
-                                         uint64_t now_ns)
+static void context_init(struct wr_gate_context *context, struct wr_attempt *attempt,
+                         const struct wr_plan *plan, uint64_t now_ns)
 {
-    const bool observe = plan->mode == WR_MODE_OBSERVE;
-
-    return (struct wr_gate_context){.dependency = attempt->dependency,
-                                    .plan = plan,
-                                    .attempt = attempt,
-                                    .now_ns = now_ns,
-                                    .may_wait = attempt->ask.may_wait && !observe,
-                                    .observe = observe};
+    context->dependency = attempt->dependency;
+    context->plan = plan;
+    context->attempt = attempt;
+    context->now_ns = now_ns;
+    context->query = false;
+    context->observe = plan->mode == WR_MODE_OBSERVE;
+    context->may_wait = attempt->ask.may_wait && !context->observe;
+    context->retry_after_ns = 0;
+    context->wait_until_ns = 0;
 }
 
 static void attempt_init(struct wr_attempt *attempt, weir_dependency *dependency,
                          const struct wr_ask *ask, const struct wr_plan *plan)
 {
-    *attempt = (struct wr_attempt){.dependency = dependency,
-                                   .ask = *ask,
-                                   .began_ns = ask->now_ns,
-                                   .deadline_ns =
-                                       wr_deadline(ask->now_ns, plan->timeout_ns, ask->within_ns),
-                                   .breaker = {.trial = WR_BREAKER_NO_TRIAL},
-                                   .slot = {.index = WR_SLOT_NONE},
-                                   .plan_generation = plan->generation};
+    /* Member by member: the waiter needs no beginning, clearing it all would cost more than the
+     * gates do, and a copy of what has just been written in parts would wait for it. */
+    attempt->dependency = dependency;
+    attempt->ask.now_ns = ask->now_ns;
+    attempt->ask.within_ns = ask->within_ns;
+    attempt->ask.cost = ask->cost;
+    attempt->ask.key = ask->key;
+    attempt->ask.priority = ask->priority;
+    attempt->ask.may_wait = ask->may_wait;
+    attempt->began_ns = ask->now_ns;
+    attempt->deadline_ns = wr_deadline(ask->now_ns, plan->timeout_ns, ask->within_ns);
+    attempt->breaker.epoch = 0;
+    attempt->breaker.serial = 0;
+    attempt->breaker.trial = WR_BREAKER_NO_TRIAL;
+    attempt->slot.generation = 0;
+    attempt->slot.index = WR_SLOT_NONE;
+    attempt->plan_generation = plan->generation;
+    attempt->taken = 0;
+    attempt->at = 0;
+    attempt->flags = 0;
+    attempt->reason = WEIR_OK;
+    attempt->retry_after_ns = 0;
+    attempt->wait_until_ns = 0;
 }
 
 /* Waiting calls are submitted, but neither admitted nor refused; some hold a slot already. */
@@ -220,7 +239,7 @@ static void count_wait(struct wr_attempt *attempt, bool begins)
 enum wr_step wr_attempt_ask(weir_dependency *dependency, const struct wr_ask *ask,
                             struct wr_attempt *attempt)
 {
-    struct wr_gate_context context;
+    WR_RAW struct wr_gate_context context;
     const struct wr_plan *plan;
     enum wr_step step;
 
@@ -228,7 +247,7 @@ enum wr_step wr_attempt_ask(weir_dependency *dependency, const struct wr_ask *as
     plan = wr_plan_of(dependency);
     attempt_init(attempt, dependency, ask, plan);
     wr_gates_check(dependency, plan, ask->now_ns);
-    context = context_of(attempt, plan, ask->now_ns);
+    context_init(&context, attempt, plan, ask->now_ns);
     step = look_and_take(&context);
     if (step == WR_WAIT) {
         count_wait(attempt, true);
@@ -246,9 +265,9 @@ bool wr_attempt_granted(const struct wr_attempt *attempt)
 
 static enum wr_step ask_gate_again(struct wr_gate_context *context, uint32_t gate)
 {
-    const struct wr_gate_answer answer = wr_gates[gate].again(context);
+    const weir_status answer = wr_gates[gate].again(context);
 
-    if (answer.reason != WEIR_OK) {
+    if (answer != WEIR_OK) {
         return refuse(context, answer);
     }
     context->attempt->taken |= bit(gate);
@@ -277,7 +296,7 @@ static enum wr_step resume(struct wr_gate_context *context)
 {
     struct wr_attempt *const attempt = context->attempt;
     const uint32_t waited_at = attempt->at;
-    struct wr_gate_answer answer;
+    weir_status answer;
 
     if (ask_again(context) == WR_REFUSED) {
         return WR_REFUSED;
@@ -286,7 +305,7 @@ static enum wr_step resume(struct wr_gate_context *context)
         return admit(context);
     }
     answer = wr_gates[WR_GATE_RATE].look(context);
-    return answer.reason == WEIR_OK ? take(context, WR_GATE_RATE, 0) : refuse(context, answer);
+    return answer == WEIR_OK ? take(context, WR_GATE_RATE, 0) : refuse(context, answer);
 }
 
 enum wr_step wr_attempt_resume(struct wr_attempt *attempt, uint64_t now_ns)
@@ -301,7 +320,7 @@ enum wr_step wr_attempt_resume(struct wr_attempt *attempt, uint64_t now_ns)
     wr_rcu_enter();
     plan = wr_plan_of(attempt->dependency);
     wr_gates_check(attempt->dependency, plan, now_ns);
-    context = context_of(attempt, plan, now_ns);
+    context_init(&context, attempt, plan, now_ns);
     context.observe = false; /* it began to wait before the mode changed */
     context.may_wait = true;
     count_wait(attempt, false);
@@ -318,19 +337,19 @@ weir_status wr_attempt_query(weir_dependency *dependency, const struct wr_ask *a
 {
     struct wr_attempt attempt;
     struct wr_gate_context context;
-    struct wr_gate_answer answer = {.reason = WEIR_OK};
+    weir_status answer = WEIR_OK;
     const struct wr_plan *plan;
 
     wr_rcu_enter();
     plan = wr_plan_of(dependency);
     attempt_init(&attempt, dependency, ask, plan);
-    context = context_of(&attempt, plan, ask->now_ns);
+    context_init(&context, &attempt, plan, ask->now_ns);
     context.may_wait = false;
     context.query = true;
-    for (uint32_t i = 0; i < WR_GATE_COUNT && answer.reason == WEIR_OK; ++i) {
+    for (uint32_t i = 0; i < WR_GATE_COUNT && answer == WEIR_OK; ++i) {
         answer = wr_gates[i].look(&context);
     }
     wr_rcu_leave();
-    *ret_retry_after_ns = answer.retry_after_ns;
-    return answer.reason;
+    *ret_retry_after_ns = context.retry_after_ns;
+    return answer;
 }

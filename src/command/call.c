@@ -3,6 +3,8 @@
  * caller's structs, the waiting and the running.
  */
 #include "base/options.h"
+#include "base/raw.h"
+#include "base/saturate.h"
 #include "command/attempt.h"
 #include "command/state.h"
 #include "policy/deadline.h"
@@ -12,14 +14,36 @@
 /* Sizes of the first released versions. */
 enum { COMMAND_MINIMUM = sizeof(weir_command), REQUEST_MINIMUM = sizeof(weir_request) };
 
-/* A permit's bytes. */
-struct permit {
-    weir_dependency *dependency; /* NULL: ended */
-    struct wr_slot_ref slot;
-};
-_Static_assert(sizeof(struct permit) <= sizeof(weir_permit), "a permit must fit its bytes");
+/* A permit's words: the dependency (0: ended), the slot's generation, its index; the rest is 0. */
+enum { PERMIT_DEPENDENCY, PERMIT_GENERATION, PERMIT_INDEX };
+_Static_assert(sizeof(weir_dependency *) <= sizeof(uint64_t), "a word of a permit holds a pointer");
 _Static_assert(sizeof(weir_outcome) == 128, "an outcome has 128 bytes for ever");
 _Static_assert(sizeof(weir_error) == 512, "an error has 512 bytes for ever");
+
+static void permit_clear(weir_permit *permit)
+{
+    for (size_t i = 0; i < sizeof(permit->opaque) / sizeof(permit->opaque[0]); ++i) {
+        permit->opaque[i] = 0;
+    }
+}
+
+static void permit_write(weir_permit *permit, weir_dependency *dependency, struct wr_slot_ref slot)
+{
+    memcpy(&permit->opaque[PERMIT_DEPENDENCY], &dependency, sizeof(weir_dependency *));
+    permit->opaque[PERMIT_GENERATION] = slot.generation;
+    permit->opaque[PERMIT_INDEX] = slot.index;
+}
+
+/* NULL if it has ended. */
+static weir_dependency *permit_read(const weir_permit *permit, struct wr_slot_ref *ret_slot)
+{
+    weir_dependency *dependency;
+
+    memcpy(&dependency, &permit->opaque[PERMIT_DEPENDENCY], sizeof(weir_dependency *));
+    ret_slot->generation = permit->opaque[PERMIT_GENERATION];
+    ret_slot->index = (uint32_t)permit->opaque[PERMIT_INDEX];
+    return dependency;
+}
 
 static weir_status usage(weir_outcome *outcome, weir_status status)
 {
@@ -29,59 +53,75 @@ static weir_status usage(weir_outcome *outcome, weir_status status)
     return status;
 }
 
+/* Member by member: clearing the 128 bytes at once is a microcoded loop, which costs 10 ns. */
 static void fill_outcome(weir_outcome *outcome, const struct wr_attempt *attempt)
 {
-    *outcome = (weir_outcome){.kind = attempt->reason,
-                              .flags = attempt->flags,
-                              .retry_after_ns = attempt->retry_after_ns,
-                              .generation = attempt->plan_generation};
-}
-
-static weir_status read_request(weir_request *request, const weir_request *given)
-{
-    if (given == NULL) {
-        *request = (weir_request){.size = sizeof(*request)};
-        return WEIR_OK;
+    outcome->kind = attempt->reason;
+    outcome->source = WEIR_BY_NOBODY;
+    outcome->code = 0;
+    outcome->fallback_code = 0;
+    outcome->signal = 0;
+    outcome->attempts = 0;
+    outcome->flags = attempt->flags;
+    outcome->reserved32 = 0;
+    outcome->latency_ns = 0;
+    outcome->retry_after_ns = attempt->retry_after_ns;
+    outcome->answer_age_ns = 0;
+    outcome->generation = attempt->plan_generation;
+    memset(outcome->trace_id, 0, sizeof(outcome->trace_id));
+    for (size_t i = 0; i < sizeof(outcome->reserved) / sizeof(outcome->reserved[0]); ++i) {
+        outcome->reserved[i] = 0;
     }
-    return wr_options_copy(request, sizeof(*request), REQUEST_MINIMUM, given, "weir_request", NULL);
 }
 
-static struct wr_ask ask_of(const weir_dependency *dependency, const weir_request *request,
-                            bool may_wait)
+/* Read the caller's request in place; NULL stands for an empty one. */
+static const weir_request *read_request(weir_request *room, const weir_request *given,
+                                        weir_status *ret_status)
 {
-    return (struct wr_ask){.now_ns = wr_dependency_now(dependency),
-                           .within_ns = request->within_ns,
-                           .cost = request->cost != 0 ? request->cost : 1,
-                           .may_wait = may_wait};
+    static const weir_request empty = {.size = sizeof(empty)};
+
+    return given == NULL ? &empty
+                         : wr_options_view(room, sizeof(*room), REQUEST_MINIMUM, given,
+                                           "weir_request", ret_status);
+}
+
+static void ask_init(struct wr_ask *ask, const weir_dependency *dependency,
+                     const weir_request *request, bool may_wait)
+{
+    ask->now_ns = wr_dependency_now(dependency);
+    ask->within_ns = request->within_ns;
+    ask->cost = request->cost != 0 ? request->cost : 1;
+    ask->key = 0;
+    ask->priority = 0;
+    ask->may_wait = may_wait;
 }
 
 weir_status weir_begin(weir_dependency *dependency, const weir_request *request,
                        weir_permit *ret_permit, weir_outcome *ret_outcome)
 {
-    weir_request copy;
-    struct wr_attempt attempt;
-    struct wr_ask ask;
-    weir_status status;
+    WR_RAW weir_request room;
+    const weir_request *read;
+    WR_RAW struct wr_attempt attempt;
+    WR_RAW struct wr_ask ask;
+    weir_status status = WEIR_E_ARGUMENT;
 
     if (ret_permit != NULL) {
-        memset(ret_permit, 0, sizeof(*ret_permit));
+        permit_clear(ret_permit);
     }
     if (dependency == NULL || ret_permit == NULL) {
         return usage(ret_outcome, WEIR_E_ARGUMENT);
     }
-    status = read_request(&copy, request);
-    if (status != WEIR_OK) {
+    read = read_request(&room, request, &status);
+    if (read == NULL) {
         return usage(ret_outcome, status);
     }
     if (!dependency->isolator->begin_end) {
         return usage(ret_outcome, WEIR_E_SHAPE);
     }
-    ask = ask_of(dependency, &copy, false);
+    ask_init(&ask, dependency, read, false);
     if (wr_attempt_ask(dependency, &ask, &attempt) == WR_ADMITTED) {
-        const struct permit permit = {.dependency = dependency, .slot = attempt.slot};
-
         attempt.reason = WEIR_OK;
-        memcpy(ret_permit, &permit, sizeof(permit));
+        permit_write(ret_permit, dependency, attempt.slot);
     }
     if (ret_outcome != NULL) {
         fill_outcome(ret_outcome, &attempt);
@@ -92,43 +132,44 @@ weir_status weir_begin(weir_dependency *dependency, const weir_request *request,
 weir_status weir_end(weir_permit *permit, weir_verdict verdict, int code)
 {
     const weir_status kind = wr_verdict_kind(verdict);
-    struct permit bytes;
+    weir_dependency *dependency;
+    struct wr_slot_ref slot;
 
     (void)code; /* the application's own: travels with events and traces, decides nothing */
     if (permit == NULL || kind < 0) {
         return WEIR_E_ARGUMENT;
     }
-    memcpy(&bytes, permit, sizeof(bytes));
-    memset(permit, 0, sizeof(*permit));
-    if (bytes.dependency == NULL) {
+    dependency = permit_read(permit, &slot);
+    permit_clear(permit);
+    if (dependency == NULL) {
         return WEIR_E_STALE;
     }
-    return wr_attempt_settle(bytes.dependency, bytes.slot, kind,
-                             wr_dependency_now(bytes.dependency), NULL) == WR_SETTLED_STALE
+    return wr_attempt_settle(dependency, slot, kind, wr_dependency_now(dependency), NULL) ==
+                   WR_SETTLED_STALE
                ? WEIR_E_STALE
                : WEIR_OK;
 }
 
 uint64_t weir_permit_left_ns(const weir_permit *permit)
 {
-    struct permit bytes;
+    weir_dependency *dependency;
+    struct wr_slot_ref slot;
     uint64_t deadline_ns;
 
     if (permit == NULL) {
         return 0;
     }
-    memcpy(&bytes, permit, sizeof(bytes));
-    if (bytes.dependency == NULL) {
+    dependency = permit_read(permit, &slot);
+    if (dependency == NULL) {
         return 0;
     }
-    if (bytes.slot.index == WR_SLOT_NONE) {
+    if (slot.index == WR_SLOT_NONE) {
         return UINT64_MAX;
     }
-    if (!wr_slots_deadline(&bytes.dependency->slots, bytes.slot.index, bytes.slot.generation,
-                           &deadline_ns)) {
+    if (!wr_slots_deadline(&dependency->slots, slot.index, slot.generation, &deadline_ns)) {
         return 0;
     }
-    return wr_deadline_left(deadline_ns, wr_dependency_now(bytes.dependency));
+    return wr_deadline_left(deadline_ns, wr_dependency_now(dependency));
 }
 
 static weir_status check_execute(const weir_dependency *dependency, const weir_command *command,
@@ -207,7 +248,7 @@ static weir_status run_admitted(const weir_command *command, const weir_request 
     outcome->code = code;
     outcome->attempts = 1;
     outcome->retry_after_ns = call.pushback_ns;
-    outcome->latency_ns = now_ns - attempt->began_ns;
+    outcome->latency_ns = wr_sat_sub(now_ns, attempt->began_ns);
     if (wr_attempt_settle(dependency, attempt->slot, kind, now_ns, NULL) == WR_SETTLED_LATE) {
         outcome->flags |= WEIR_FLAG_LATE_RESULT;
     }
@@ -219,43 +260,45 @@ static weir_status run_admitted(const weir_command *command, const weir_request 
     return WEIR_OK;
 }
 
+static weir_status refused(weir_outcome *outcome, const struct wr_attempt *attempt)
+{
+    fill_outcome(outcome, attempt);
+    if ((attempt->flags & WEIR_FLAG_WAITED) != 0) {
+        outcome->latency_ns = wr_sat_sub(wr_dependency_now(attempt->dependency), attempt->began_ns);
+    }
+    return attempt->reason;
+}
+
 weir_status weir_execute(weir_dependency *dependency, const weir_command *command,
                          const weir_request *request, weir_outcome *ret_outcome)
 {
-    weir_outcome outcome;
-    weir_command command_copy;
-    weir_request request_copy;
-    struct wr_attempt attempt;
-    struct wr_ask ask;
-    weir_status status;
+    WR_RAW weir_outcome outcome_room;
+    weir_outcome *const outcome = ret_outcome != NULL ? ret_outcome : &outcome_room;
+    WR_RAW weir_command command_room;
+    WR_RAW weir_request request_room;
+    WR_RAW struct wr_attempt attempt;
+    WR_RAW struct wr_ask ask;
+    weir_status status = WEIR_E_ARGUMENT;
 
     if (dependency == NULL || command == NULL) {
-        return usage(ret_outcome, WEIR_E_ARGUMENT);
+        return usage(ret_outcome, status);
     }
-    status = wr_options_copy(&command_copy, sizeof(command_copy), COMMAND_MINIMUM, command,
-                             "weir_command", NULL);
-    if (status == WEIR_OK) {
-        status = read_request(&request_copy, request);
+    command = wr_options_view(&command_room, sizeof(command_room), COMMAND_MINIMUM, command,
+                              "weir_command", &status);
+    request = command != NULL ? read_request(&request_room, request, &status) : NULL;
+    if (command == NULL || request == NULL) {
+        return usage(ret_outcome, status);
     }
-    if (status == WEIR_OK) {
-        status = check_execute(dependency, &command_copy, &request_copy);
-    }
+    status = check_execute(dependency, command, request);
     if (status != WEIR_OK) {
         return usage(ret_outcome, status);
     }
-    ask = ask_of(dependency, &request_copy, true);
+    ask_init(&ask, dependency, request, true);
     if (admit_waiting(dependency, &ask, &attempt) == WR_ADMITTED) {
-        status = run_admitted(&command_copy, &request_copy, &attempt, &outcome);
+        status = run_admitted(command, request, &attempt, outcome);
     } else {
-        fill_outcome(&outcome, &attempt);
-        if ((attempt.flags & WEIR_FLAG_WAITED) != 0) {
-            outcome.latency_ns = wr_dependency_now(dependency) - attempt.began_ns;
-        }
-        status = attempt.reason;
+        status = refused(outcome, &attempt);
     }
-    drop_argument(&command_copy, &request_copy);
-    if (ret_outcome != NULL) {
-        *ret_outcome = outcome;
-    }
+    drop_argument(command, request);
     return status;
 }

@@ -6,65 +6,66 @@
 #include "base/saturate.h"
 #include "policy/deadline.h"
 
-static struct wr_gate_answer passes(void)
+static weir_status refuses(struct wr_gate_context *context, weir_status reason,
+                           uint64_t retry_after_ns)
 {
-    return (struct wr_gate_answer){.reason = WEIR_OK};
-}
-
-static struct wr_gate_answer refuses(weir_status reason, uint64_t retry_after_ns)
-{
-    return (struct wr_gate_answer){.reason = reason, .retry_after_ns = retry_after_ns};
+    context->retry_after_ns = retry_after_ns;
+    return reason;
 }
 
 /* ---- off ---- */
 
-static struct wr_gate_answer off_look(const struct wr_gate_context *context)
+static weir_status off_look(struct wr_gate_context *context)
 {
-    return context->plan->mode == WR_MODE_OFF ? refuses(WEIR_OFF, 0) : passes();
+    return context->plan->mode == WR_MODE_OFF ? refuses(context, WEIR_OFF, 0) : WEIR_OK;
 }
 
 /* ---- deadline ---- */
 
-static struct wr_gate_answer deadline_look(const struct wr_gate_context *context)
+static weir_status deadline_look(struct wr_gate_context *context)
 {
     return wr_deadline_over(context->attempt->deadline_ns, context->now_ns)
-               ? refuses(WEIR_DEADLINE, 0)
-               : passes();
+               ? refuses(context, WEIR_DEADLINE, 0)
+               : WEIR_OK;
 }
 
 /* ---- breaker ---- */
 
-static struct wr_gate_answer breaker_look(const struct wr_gate_context *context)
+static weir_status breaker_look(struct wr_gate_context *context)
 {
     struct wr_breaker_answer answer;
 
     if (!context->plan->breaker_on) {
-        return passes();
+        return WEIR_OK;
+    }
+    /* A query has flagged no overdue calls: it must count them itself. */
+    if (!context->query && wr_breaker_healthy(&context->dependency->breaker)) {
+        return WEIR_OK;
     }
     answer = wr_breaker_look(&context->dependency->breaker, &context->plan->breaker,
                              context->now_ns, context->query);
-    return answer.passes ? passes() : refuses(WEIR_OPEN, answer.retry_after_ns);
+    return answer.passes ? WEIR_OK : refuses(context, WEIR_OPEN, answer.retry_after_ns);
 }
 
-static struct wr_gate_answer breaker_take(const struct wr_gate_context *context)
+static weir_status breaker_take(struct wr_gate_context *context)
 {
     struct wr_attempt *const attempt = context->attempt;
     struct wr_breaker_answer answer;
 
-    attempt->breaker = (struct wr_breaker_permit){.trial = WR_BREAKER_NO_TRIAL};
-    if (!context->plan->breaker_on) {
-        return passes();
+    if (!context->plan->breaker_on ||
+        wr_breaker_take_healthy(&context->dependency->breaker, &attempt->breaker)) {
+        return WEIR_OK;
     }
     answer =
         wr_breaker_take(&context->dependency->breaker, &context->plan->breaker, context->now_ns);
     if (!answer.passes) {
-        return refuses(WEIR_OPEN, answer.retry_after_ns);
+        return refuses(context, WEIR_OPEN, answer.retry_after_ns);
     }
     attempt->breaker = answer.permit;
-    return passes();
+    return WEIR_OK;
 }
 
-static void breaker_give(const struct wr_gate_context *context)
+static void breaker_give(struct wr_gate_context *context)
 {
     wr_breaker_return(&context->dependency->breaker, &context->plan->breaker,
                       &context->attempt->breaker, context->now_ns);
@@ -72,23 +73,23 @@ static void breaker_give(const struct wr_gate_context *context)
 }
 
 /* After a wait: in the same epoch what was taken stands; in another one ask as a new call. */
-static struct wr_gate_answer breaker_again(const struct wr_gate_context *context)
+static weir_status breaker_again(struct wr_gate_context *context)
 {
     struct wr_breaker *const breaker = &context->dependency->breaker;
-    struct wr_gate_answer answer;
+    weir_status answer;
 
     if (!context->plan->breaker_on) {
-        return passes();
+        return WEIR_OK;
     }
     answer = breaker_look(context); /* overdue calls may open it now */
     if (wr_breaker_epoch(breaker) == context->attempt->breaker.epoch) {
-        return passes();
+        return WEIR_OK;
     }
     breaker_give(context);
-    if (answer.reason == WEIR_OK) {
+    if (answer == WEIR_OK) {
         answer = breaker_look(context);
     }
-    return answer.reason == WEIR_OK ? breaker_take(context) : answer;
+    return answer == WEIR_OK ? breaker_take(context) : answer;
 }
 
 static void breaker_settle(struct wr_settlement *settlement)
@@ -109,48 +110,47 @@ static void breaker_settle(struct wr_settlement *settlement)
 
 /* ---- bulkhead: a place, and the slot that goes with it ---- */
 
-static struct wr_gate_answer bulkhead_look(const struct wr_gate_context *context)
+static weir_status bulkhead_look(struct wr_gate_context *context)
 {
     const bool may_wait = context->may_wait && context->plan->max_wait_ns > 0;
 
     return !may_wait && wr_bulkhead_full(wr_bulkhead_read(&context->dependency->bulkhead))
-               ? refuses(WEIR_BULKHEAD, 0)
-               : passes();
+               ? refuses(context, WEIR_BULKHEAD, 0)
+               : WEIR_OK;
 }
 
 /* With a place in hand: find the slot. */
-static struct wr_gate_answer claim_slot(const struct wr_gate_context *context)
+static weir_status claim_slot(struct wr_gate_context *context)
 {
     struct wr_slot_ref *const slot = &context->attempt->slot;
 
     if (wr_slots_claim(&context->dependency->slots, &slot->index, &slot->generation)) {
-        return passes();
+        return WEIR_OK;
     }
     slot->index = WR_SLOT_NONE;
     wr_bulkhead_give(&context->dependency->bulkhead);
     /* Mode observe refuses nothing: the call goes on, but nothing is held for it. */
-    return context->observe ? passes() : refuses(WEIR_CELLS, 0);
+    return context->observe ? WEIR_OK : refuses(context, WEIR_CELLS, 0);
 }
 
-static struct wr_gate_answer wait_for_place(const struct wr_gate_context *context)
+static weir_status wait_for_place(struct wr_gate_context *context)
 {
     struct wr_attempt *const attempt = context->attempt;
 
     switch (wr_bulkhead_wait(&context->dependency->bulkhead, &attempt->waiter)) {
     case WR_JOINED:
-        return (struct wr_gate_answer){
-            .reason = WEIR_OK,
-            .wait_until_ns = wr_min_u64(wr_sat_add(context->now_ns, context->plan->max_wait_ns),
-                                        attempt->deadline_ns)};
+        context->wait_until_ns = wr_min_u64(wr_sat_add(context->now_ns, context->plan->max_wait_ns),
+                                            attempt->deadline_ns);
+        return WEIR_OK;
     case WR_JOIN_TOOK:
         return claim_slot(context);
     case WR_JOIN_FULL:
     default:
-        return refuses(WEIR_BULKHEAD, 0);
+        return refuses(context, WEIR_BULKHEAD, 0);
     }
 }
 
-static struct wr_gate_answer bulkhead_take(const struct wr_gate_context *context)
+static weir_status bulkhead_take(struct wr_gate_context *context)
 {
     struct wr_bulkhead *const bulkhead = &context->dependency->bulkhead;
 
@@ -159,28 +159,29 @@ static struct wr_gate_answer bulkhead_take(const struct wr_gate_context *context
     }
     if (context->observe && wr_bulkhead_take_anyway(bulkhead)) {
         (void)claim_slot(context);
-        return refuses(WEIR_BULKHEAD, 0); /* noted; the call goes on */
+        return refuses(context, WEIR_BULKHEAD, 0); /* noted; the call goes on */
     }
     if (context->may_wait && context->plan->max_wait_ns > 0) {
         return wait_for_place(context);
     }
-    return refuses(WEIR_BULKHEAD, 0);
+    return refuses(context, WEIR_BULKHEAD, 0);
 }
 
 /* The wait for a place is over. */
-static struct wr_gate_answer bulkhead_again(const struct wr_gate_context *context)
+static weir_status bulkhead_again(struct wr_gate_context *context)
 {
     struct wr_attempt *const attempt = context->attempt;
     struct wr_bulkhead *const bulkhead = &context->dependency->bulkhead;
 
     if (!wr_attempt_granted(attempt) && wr_bulkhead_quit(bulkhead, &attempt->waiter)) {
         return refuses(
-            attempt->wait_until_ns >= attempt->deadline_ns ? WEIR_DEADLINE : WEIR_BULKHEAD, 0);
+            context, attempt->wait_until_ns >= attempt->deadline_ns ? WEIR_DEADLINE : WEIR_BULKHEAD,
+            0);
     }
     return claim_slot(context);
 }
 
-static void bulkhead_give(const struct wr_gate_context *context)
+static void bulkhead_give(struct wr_gate_context *context)
 {
     const struct wr_slot_ref *const slot = &context->attempt->slot;
 
@@ -194,64 +195,62 @@ static void bulkhead_give(const struct wr_gate_context *context)
 /* ---- rate limit ---- */
 
 /* The longest wait that is granted; the call must still have time left after it. */
-static uint64_t rate_patience(const struct wr_gate_context *context)
+static uint64_t rate_patience(struct wr_gate_context *context)
 {
     const uint64_t left = wr_deadline_left(context->attempt->deadline_ns, context->now_ns);
 
     return context->may_wait ? wr_min_u64(context->plan->rate_max_wait_ns, wr_sat_sub(left, 1)) : 0;
 }
 
-static struct wr_gate_answer rate_verdict(struct wr_rate_answer answer)
+static weir_status rate_verdict(struct wr_gate_context *context, struct wr_rate_answer answer)
 {
     switch (answer.verdict) {
     case WR_RATE_PASS:
-        return passes();
+        return WEIR_OK;
     case WR_RATE_COST:
-        return refuses(WEIR_COST, 0);
+        return refuses(context, WEIR_COST, 0);
     case WR_RATE_REFUSE:
-        return refuses(WEIR_RATE, answer.wait_ns);
+        return refuses(context, WEIR_RATE, answer.wait_ns);
     case WR_RATE_NEVER:
     case WR_RATE_MOVED:
     default:
-        return refuses(WEIR_RATE, 0);
+        return refuses(context, WEIR_RATE, 0);
     }
 }
 
-static struct wr_gate_answer rate_look(const struct wr_gate_context *context)
+static weir_status rate_look(struct wr_gate_context *context)
 {
     struct wr_rate *const rate = wr_rate_of(context->dependency);
     struct wr_rate_answer answer;
 
     if (rate == NULL) {
-        return passes();
+        return WEIR_OK;
     }
     answer = wr_rate_look(rate, context->now_ns, context->attempt->ask.cost);
     if (answer.verdict == WR_RATE_REFUSE && !context->query &&
         answer.wait_ns <= rate_patience(context)) {
-        return passes();
+        return WEIR_OK;
     }
-    return rate_verdict(answer);
+    return rate_verdict(context, answer);
 }
 
-static struct wr_gate_answer rate_take(const struct wr_gate_context *context)
+static weir_status rate_take(struct wr_gate_context *context)
 {
-    struct wr_gate_answer verdict;
     struct wr_rate_answer answer;
 
     do {
         struct wr_rate *const rate = wr_rate_of(context->dependency);
 
         if (rate == NULL) {
-            return passes();
+            return WEIR_OK;
         }
         answer =
             wr_rate_take(rate, context->now_ns, context->attempt->ask.cost, rate_patience(context));
     } while (answer.verdict == WR_RATE_MOVED);
-    verdict = rate_verdict(answer);
     if (answer.verdict == WR_RATE_PASS && answer.wait_ns > 0) {
-        verdict.wait_until_ns = wr_sat_add(context->now_ns, answer.wait_ns);
+        context->wait_until_ns = wr_sat_add(context->now_ns, answer.wait_ns);
     }
-    return verdict;
+    return rate_verdict(context, answer);
 }
 
 const struct wr_gate wr_gates[WR_GATE_COUNT] = {

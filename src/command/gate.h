@@ -6,7 +6,8 @@
  * again    after a wait, at this gate or a later one: does what was taken still stand?
  * give     give back what was taken by a call that never ran
  * settle   the call has ended
- * A NULL function means that the gate has nothing to do there.
+ * look, take and again return WEIR_OK or the reason of the refusal. A NULL function means that the
+ * gate has nothing to do there.
  */
 #ifndef WR_COMMAND_GATE_H
 #define WR_COMMAND_GATE_H
@@ -23,13 +24,6 @@ enum wr_gate_index {
     WR_GATE_COUNT
 };
 
-/* WEIR_OK, or the reason of the refusal. */
-struct wr_gate_answer {
-    weir_status reason;
-    uint64_t retry_after_ns;
-    uint64_t wait_until_ns; /* take only, with WEIR_OK: not 0 means wait until then */
-};
-
 /* One gate's view of one moment of one attempt; inside an RCU section. */
 struct wr_gate_context {
     weir_dependency *dependency;
@@ -39,6 +33,9 @@ struct wr_gate_context {
     bool query;    /* write nothing */
     bool may_wait; /* execute, and not in mode observe */
     bool observe;  /* take even what would be refused, where something must be held */
+    /* Answers beside the status. */
+    uint64_t retry_after_ns; /* with a refusal: 0 means not known */
+    uint64_t wait_until_ns;  /* with WEIR_OK from take: not 0 means wait until then */
 };
 
 /* An ended call. */
@@ -54,16 +51,25 @@ struct wr_settlement {
 
 struct wr_gate {
     const char *name;
-    struct wr_gate_answer (*look)(const struct wr_gate_context *context);
-    struct wr_gate_answer (*take)(const struct wr_gate_context *context);
-    struct wr_gate_answer (*again)(const struct wr_gate_context *context);
-    void (*give)(const struct wr_gate_context *context);
+    weir_status (*look)(struct wr_gate_context *context);
+    weir_status (*take)(struct wr_gate_context *context);
+    weir_status (*again)(struct wr_gate_context *context);
+    void (*give)(struct wr_gate_context *context);
     void (*settle)(struct wr_settlement *settlement);
 };
 
 extern const struct wr_gate wr_gates[WR_GATE_COUNT];
 
-/* If a check of the slots is due, do it: flag overdue calls, reclaim lost permits. */
-void wr_gates_check(weir_dependency *dependency, const struct wr_plan *plan, uint64_t now_ns);
+/* Flag overdue calls, reclaim lost permits. */
+void wr_gates_check_now(weir_dependency *dependency, const struct wr_plan *plan, uint64_t now_ns);
+
+/* The same, if it is due. */
+static inline void wr_gates_check(weir_dependency *dependency, const struct wr_plan *plan,
+                                  uint64_t now_ns)
+{
+    if (wr_slots_check_due(&dependency->slots, now_ns)) {
+        wr_gates_check_now(dependency, plan, now_ns);
+    }
+}
 
 #endif

@@ -3,6 +3,7 @@
  * slot and the place); and the check that finds overdue calls and lost permits. See attempt.h and
  * gate.h.
  */
+#include "base/raw.h"
 #include "base/rcu.h"
 #include "base/saturate.h"
 #include "command/attempt.h"
@@ -28,6 +29,7 @@ static enum wr_event event_of(weir_status kind)
 
 static void settle_gates(struct wr_settlement *settlement)
 {
+#pragma GCC unroll 8
     for (uint32_t i = 0; i < WR_GATE_COUNT; ++i) {
         if (wr_gates[i].settle != NULL) {
             wr_gates[i].settle(settlement);
@@ -66,14 +68,10 @@ static void reclaim(weir_dependency *dependency, const struct wr_plan *plan,
     }
 }
 
-void wr_gates_check(weir_dependency *dependency, const struct wr_plan *plan, uint64_t now_ns)
+void wr_gates_check_now(weir_dependency *dependency, const struct wr_plan *plan, uint64_t now_ns)
 {
-    struct wr_slot_check check;
+    const struct wr_slot_check check = wr_slot_check_of(dependency, plan, now_ns);
 
-    if (!wr_slots_check_due(&dependency->slots, now_ns)) {
-        return;
-    }
-    check = wr_slot_check_of(dependency, plan, now_ns);
     if (wr_slots_check(&dependency->slots, &check)) {
         reclaim(dependency, plan, &check);
     }
@@ -82,7 +80,7 @@ void wr_gates_check(weir_dependency *dependency, const struct wr_plan *plan, uin
 enum wr_settled wr_attempt_settle(weir_dependency *dependency, struct wr_slot_ref slot,
                                   weir_status kind, uint64_t now_ns, uint64_t *ret_took_ns)
 {
-    struct wr_slot_data data;
+    WR_RAW struct wr_slot_data data;
     struct wr_settlement settlement = {
         .dependency = dependency, .data = &data, .kind = kind, .now_ns = now_ns};
 

@@ -75,6 +75,27 @@ void wr_breaker_restart(struct wr_breaker *breaker, const struct wr_breaker_rule
 void wr_breaker_refresh(struct wr_breaker *breaker, const struct wr_breaker_rule *rule,
                         uint64_t now_ns);
 
+/*
+ * The path of health, in line: closed, nothing forced, no ramp, no call overdue. A look of 0 in the
+ * word is exactly that closed state (WR_LOOK_PASS in breaker_word.h).
+ */
+static inline bool wr_breaker_healthy(const struct wr_breaker *breaker)
+{
+    /* Acquire: pairs with the release of the word's publication. */
+    return (atomic_load_explicit(&breaker->word, memory_order_acquire) & 7U) == 0 &&
+           (uint32_t)atomic_load_explicit(&breaker->slots->overdue, memory_order_seq_cst) == 0;
+}
+
+static inline bool wr_breaker_take_healthy(const struct wr_breaker *breaker,
+                                           struct wr_breaker_permit *ret_permit)
+{
+    const uint64_t word = atomic_load_explicit(&breaker->word, memory_order_acquire);
+
+    ret_permit->epoch = word >> 3U;
+    ret_permit->trial = WR_BREAKER_NO_TRIAL;
+    return (word & 7U) == 0;
+}
+
 /* Gate: look. Loads only, unless overdue calls open the breaker, which is a transition. With
  * `query` nothing at all is written. */
 struct wr_breaker_answer wr_breaker_look(struct wr_breaker *breaker,
