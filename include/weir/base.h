@@ -47,6 +47,7 @@ WEIR_BEGIN_DECLS
  *   rejected  100..   a gate refused; the work never ran, so a retry is safe
  *   failed    200..   the work ran and said so
  *   unknown   300..   the work may still run, or may have had its effect
+ * Numbers are fixed for ever. Nothing in this version gives shed, shutdown, crashed or forked yet.
  */
 typedef int32_t weir_status;
 
@@ -106,6 +107,12 @@ typedef struct weir_error {
     char file[116];
     char message[384];
 } weir_error;
+
+/** Class rejected: a gate refused, the work never ran. */
+static inline int weir_status_is_rejected(weir_status status)
+{
+    return status >= 100 && status < 200;
+}
 
 /**
  * Name of a status, as used in metrics and in the simulator ("open", "timed_out", ...).

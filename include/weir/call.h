@@ -85,7 +85,7 @@ typedef struct weir_request {
 } weir_request;
 
 /**
- * Make one call and wait for its end.
+ * Make one call and wait for its end. request may be NULL: no argument, no result, no budget.
  *
  * Under inline isolation run is called on this thread, with no lock held. A timeout is seen when
  * run returns: the kind is then WEIR_TIMED_OUT, the breaker counts a timeout, and a value that came
@@ -123,6 +123,8 @@ typedef struct weir_permit {
  *          nothing taken, ret_outcome->kind naming the gate and retry_after_ns the wait after which
  *          the same call could pass (0: not known); or WEIR_E_ARGUMENT, WEIR_E_SIZE. ret_permit is
  *          all zero after anything but WEIR_OK.
+ *          Mode observe lets calls through even when its slots (4,096 at the least) are used up;
+ *          such a permit is not tracked: ending it, also twice, gives WEIR_OK and counts nothing.
  * Owns:    the caller owns the permit's bytes. A permit that is never ended keeps its place and
  *          shows its age (oldest_call_ns), unless `permit_lease` reclaims it as lost.
  * Threads: any, also inside run. Calls no callback, allocates nothing. ret_outcome may be NULL.
@@ -153,7 +155,8 @@ WEIR_API weir_status weir_end(weir_permit *permit, weir_verdict verdict, int cod
 WEIR_API uint64_t weir_permit_left_ns(const weir_permit *permit);
 
 /** Time left until the call's deadline, to set socket timeouts by. 0: over. UINT64_MAX: no
- *  deadline. Inside run only. Cost: one clock read. Since 0.1. */
+ *  deadline (do not add to it). Round up when you convert to milliseconds. Inside run only. Cost:
+ * one clock read. Since 0.1. */
 WEIR_API uint64_t weir_call_left_ns(const weir_call *call);
 
 /** Tell that the other side asked to be left alone for a while (e.g. Retry-After). It comes back as

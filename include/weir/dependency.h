@@ -70,7 +70,7 @@ enum {
  *
  * `who` and `why` are kept (63 and 127 bytes) and shown by explain; NULL is "".
  * Result:  WEIR_OK; WEIR_E_ARGUMENT (NULL, unknown override, or the breaker is not switched on).
- * Threads: any; takes the breaker's lock for less than a microsecond.
+ * Threads: any; takes the breaker's lock for a few microseconds.
  * Since:   0.1
  */
 WEIR_API weir_status weir_dependency_force(weir_dependency *dependency, int32_t override_mode,
@@ -173,7 +173,8 @@ enum {
  *
  * Result:  the number of values there are (WEIR_COUNT_END); min(count, that) were written. 0 for a
  *          NULL dependency.
- * Threads: any; takes no lock that a call takes; changes nothing.
+ * Threads: any; takes no lock that a call takes, but the limiter's in rate_limit.mode window;
+ *          changes nothing.
  * Cost:    O(slots).
  * Since:   0.1
  */

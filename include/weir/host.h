@@ -4,7 +4,7 @@
  * Each is a small table of functions. NULL in weir_runtime_options means the built-in one:
  * CLOCK_MONOTONIC with futex waits, a seeded splitmix64, malloc. A table is copied at creation;
  * what `user` points to must outlive the runtime. All functions may be called from any thread at
- * the same time.
+ * the same time. They must not call weir: some are called while it is between two steps.
  */
 #ifndef WEIR_HOST_H
 #define WEIR_HOST_H
@@ -32,7 +32,8 @@ typedef struct weir_clock {
     /** Sleep while *word == old, until now() >= until_ns (UINT64_MAX: for ever) or a wake. The word
      *  is read atomically. Must not miss a wake() that follows a change of the word. */
     int (*wait)(void *user, uint32_t *word, uint32_t old, uint64_t until_ns);
-    /** Wake at most `count` waiters of the word. */
+    /** Wake at most `count` waiters of the word. The word's memory may be gone by then: use its
+     *  address only, as futex(2) does. */
     void (*wake)(void *user, uint32_t *word, uint32_t count);
 } weir_clock;
 

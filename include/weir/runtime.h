@@ -1,7 +1,9 @@
 /**
  * weir/runtime.h - the runtime: owner of dependencies, settings and metrics.
  *
- * Several runtimes in one process are independent of each other. A runtime starts no thread.
+ * Several runtimes in one process are independent of each other. A runtime starts no thread, so one
+ * that was made before fork() works in the child; if other threads were inside weir at that moment,
+ * make a new one there, as after any fork of a threaded process.
  */
 #ifndef WEIR_RUNTIME_H
 #define WEIR_RUNTIME_H
@@ -55,9 +57,10 @@ WEIR_API weir_status weir_runtime_create(const weir_runtime_options *options,
  *
  * Result:  WEIR_OK; WEIR_E_CONFIG (unknown dependency or key, malformed value, out of range,
  *          restart-only key, contradiction) with a message that names the setting and the nearest
- *          valid name; WEIR_E_ARGUMENT; WEIR_E_MEMORY. On failure nothing has changed.
- * Threads: any; applies are serialised. Blocks for a grace period (about a millisecond); must not
- *          be called from run. Calls no callback.
+ *          valid name; WEIR_E_ARGUMENT; WEIR_E_MEMORY. On failure no setting has changed (a slot
+ *          table that had to grow stays grown).
+ * Threads: any; applies are serialised. Blocks for a grace period (a millisecond or so). Calls no
+ *          callback but the host's clock, which wakes calls that a raised limit lets in.
  * Cost:    O(settings + touched dependencies).
  * Since:   0.1
  */
@@ -70,8 +73,9 @@ WEIR_API weir_status weir_runtime_apply(weir_runtime *runtime, const weir_settin
  *   attempts  begun = settled + running
  *   slots     taken = returned + held + lost
  * The right-hand gauges come from their own mechanism (the bulkhead's word, the slots), not from
- * subtraction. Ends are read before begins, so under load a difference of 0 up to the number of
- * threads that are inside weir at the moment is normal; with no thread inside it must be 0.
+ * subtraction. Ends are read before begins and the gauges in between, so under load the sides
+ * differ by what begins and ends while they are read; with no thread inside weir they must be
+ * equal.
  *
  * Result:  WEIR_OK when every difference is 0; else WEIR_E_BUSY with the first difference that is
  *          not, in `error->message`. WEIR_E_ARGUMENT for NULL.
@@ -92,7 +96,7 @@ enum {
  * Result:  the length of the whole text without its final NUL; when that is >= size the text was
  *          cut (call again with more room; it may have grown meanwhile). Always NUL-terminated if
  *          size > 0. 0 for an unknown format or a NULL runtime.
- * Threads: any; takes no lock that a call takes.
+ * Threads: any; takes no lock that a call takes, but the limiter's in rate_limit.mode window.
  * Cost:    O(dependencies * slots).
  * Since:   0.1
  */
@@ -102,9 +106,10 @@ WEIR_API size_t weir_metrics_render(weir_runtime *runtime, int32_t format, char 
 /**
  * End the runtime and free everything it owns, dependencies included. NULL is fine.
  *
- * Nobody may be inside weir with this runtime, and no permit may be out: permits that were never
- * ended keep the memory of their dependency on purpose (it is not freed), so that a late weir_end()
- * is harmless.
+ * Nobody may be inside weir with this runtime. A dependency with permits that were never ended
+ * keeps its memory on purpose, so that their late weir_end() is harmless (it still reads the
+ * host's clock). That does not hold for permits that their lease has reclaimed or that mode observe
+ * does not track: end those before, or not at all.
  * Threads: one, last. Blocks for a grace period.
  * Since:   0.1
  */

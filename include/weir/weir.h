@@ -2,7 +2,8 @@
  * weir/weir.h - the whole public API of the core library.
  *
  * weir decides whether a risky call may run, runs it, stops counting on it when its deadline comes,
- * and remembers what happened. Begin with README.md; the order of reading is the order below.
+ * and remembers what happened. Begin with README.md; then read
+ * base.h, runtime.h, dependency.h, call.h; host.h is for those who bring their own clock or memory.
  */
 #ifndef WEIR_WEIR_H
 #define WEIR_WEIR_H

@@ -4,7 +4,8 @@
  * threads are arbitrary and unregistered).
  *
  * Pointers are published with C11 release stores and read with acquire loads; this file adds the
- * one thing that atomics lack, the grace period. A read section never covers user code or a wait.
+ * one thing that atomics lack, the grace period. A read section never covers run or a wait; of
+ * foreign code only the host's wake and random functions, which must not call weir.
  */
 #ifndef WR_BASE_RCU_H
 #define WR_BASE_RCU_H

@@ -168,11 +168,13 @@ static void install(struct change *change)
         }
         change->rate = rate;
     }
+    if (plan->breaker_on && !old->breaker_on) {
+        /* Before anybody is judged by what it was when it was switched off. */
+        wr_breaker_restart(&dependency->breaker, &plan->breaker, now_ns);
+    }
     /* Release: pairs with the acquire of wr_plan_of(); a call sees the whole plan. */
     atomic_store_explicit(&dependency->plan, plan, memory_order_release);
-    if (plan->breaker_on && !old->breaker_on) {
-        wr_breaker_restart(&dependency->breaker, &plan->breaker, now_ns);
-    } else if (plan->breaker_on) {
+    if (plan->breaker_on && old->breaker_on) {
         wr_breaker_refresh(&dependency->breaker, &plan->breaker, now_ns);
     }
     wr_slots_check_soon(&dependency->slots);
@@ -180,6 +182,18 @@ static void install(struct change *change)
     dependency->own = change->own;
     wr_emit(dependency, &note);
     change->plan = old;
+}
+
+/* After the grace period: a call that began under the old plan may have published by its rule, or
+ * moved the next check of the slots, after install() did. */
+static void confirm(weir_dependency *dependency)
+{
+    const struct wr_plan *const plan = wr_plan_of(dependency);
+
+    if (plan->breaker_on) {
+        wr_breaker_refresh(&dependency->breaker, &plan->breaker, wr_dependency_now(dependency));
+    }
+    wr_slots_check_soon(&dependency->slots);
 }
 
 /* Free the unpublished, or after install and a grace period the replaced. */
@@ -242,6 +256,9 @@ static weir_status apply_locked(weir_runtime *runtime, const weir_setting *setti
         wr_rcu_synchronize(); /* no call reads what was replaced any more */
     }
     for (uint32_t i = 0; i < apply.count; ++i) {
+        if (status == WEIR_OK && apply.changes[i].touched) {
+            confirm(apply.changes[i].dependency);
+        }
         discard(&apply.changes[i], &runtime->host);
     }
     wr_host_release(&runtime->host, apply.changes, bytes);

@@ -6,6 +6,7 @@
 
 #include "base/raw.h"
 #include "base/rcu.h"
+#include "base/saturate.h"
 #include "command/gate.h"
 #include "policy/deadline.h"
 
@@ -89,6 +90,9 @@ static enum wr_step refuse(struct wr_gate_context *context, weir_status reason)
     attempt->reason = reason;
     attempt->retry_after_ns = context->retry_after_ns;
     count_refusal(context->dependency, reason);
+    if (attempt->entered) {
+        wr_count(&context->dependency->counters, WR_EV_TURNED_BACK);
+    }
     return WR_REFUSED;
 }
 
@@ -112,12 +116,12 @@ static enum wr_step admit(struct wr_gate_context *context)
     if ((attempt->flags & WEIR_FLAG_OBSERVED) != 0) {
         count_observed(attempt);
     }
-    /* The begin is counted before the slot can be ended. */
     if (attempt->slot.index == WR_SLOT_NONE) {
+        wr_breaker_return(&dependency->breaker, &context->plan->breaker, &attempt->breaker,
+                          context->now_ns);
         wr_count(&dependency->counters, WR_EV_UNTRACKED);
         return WR_ADMITTED;
     }
-    wr_count(&dependency->counters, WR_EV_ADMITTED);
     wr_slots_hold(&dependency->slots, attempt->slot.index, attempt->slot.generation, &data);
     return WR_ADMITTED;
 }
@@ -181,6 +185,9 @@ static enum wr_step look_and_take(struct wr_gate_context *context)
         note_observed(context->attempt, answer);
         refused |= answer != WEIR_OK ? bit(i) : 0U;
     }
+    /* Counted before anything is taken, so that a reader never finds more held than begun. */
+    context->attempt->entered = true;
+    wr_count(&context->dependency->counters, WR_EV_ENTERED);
     return take(context, 0, refused);
 }
 
@@ -219,6 +226,7 @@ static void attempt_init(struct wr_attempt *attempt, weir_dependency *dependency
     attempt->slot.index = WR_SLOT_NONE;
     attempt->plan_generation = plan->generation;
     attempt->taken = 0;
+    attempt->entered = false;
     attempt->at = 0;
     attempt->flags = 0;
     attempt->reason = WEIR_OK;
@@ -226,7 +234,7 @@ static void attempt_init(struct wr_attempt *attempt, weir_dependency *dependency
     attempt->wait_until_ns = 0;
 }
 
-/* Waiting calls are submitted, but neither admitted nor refused; some hold a slot already. */
+/* A call that waits has entered and not begun; one that waits for its place has taken no slot. */
 static void count_wait(struct wr_attempt *attempt, bool begins)
 {
     static const enum wr_event events[2][2] = {{WR_EV_PLACE_WAIT_ENDED, WR_EV_PLACE_WAIT_BEGUN},
@@ -261,6 +269,25 @@ bool wr_attempt_granted(const struct wr_attempt *attempt)
     /* Acquire: pairs with the release of whoever handed the place over. */
     return attempt->at == WR_GATE_BULKHEAD &&
            atomic_load_explicit(&attempt->waiter.granted, memory_order_acquire) != 0;
+}
+
+uint64_t wr_attempt_wake_ns(const struct wr_attempt *attempt, uint64_t now_ns)
+{
+    weir_dependency *const dependency = attempt->dependency;
+    uint64_t lease_ns;
+    uint64_t next_ns;
+
+    wr_rcu_enter();
+    lease_ns = wr_plan_of(dependency)->permit_lease_ns;
+    wr_rcu_leave();
+    if (attempt->at != WR_GATE_BULKHEAD || lease_ns == WR_OFF) {
+        return attempt->wait_until_ns;
+    }
+    next_ns = atomic_load_explicit(&dependency->slots.next_check, memory_order_relaxed);
+    if (next_ns >= 1ULL << 63U) {
+        next_ns = wr_sat_add(now_ns, lease_ns); /* a check is under way */
+    }
+    return wr_min_u64(attempt->wait_until_ns, next_ns);
 }
 
 static enum wr_step ask_gate_again(struct wr_gate_context *context, uint32_t gate)
@@ -314,12 +341,13 @@ enum wr_step wr_attempt_resume(struct wr_attempt *attempt, uint64_t now_ns)
     const struct wr_plan *plan;
     enum wr_step step;
 
-    if (!wr_attempt_granted(attempt) && now_ns < attempt->wait_until_ns) {
-        return WR_WAIT;
-    }
     wr_rcu_enter();
     plan = wr_plan_of(attempt->dependency);
-    wr_gates_check(attempt->dependency, plan, now_ns);
+    wr_gates_check(attempt->dependency, plan, now_ns); /* may reclaim the place that we wait for */
+    if (!wr_attempt_granted(attempt) && now_ns < attempt->wait_until_ns) {
+        wr_rcu_leave();
+        return WR_WAIT;
+    }
     context_init(&context, attempt, plan, now_ns);
     context.observe = false; /* it began to wait before the mode changed */
     context.may_wait = true;

@@ -48,6 +48,7 @@ struct wr_attempt {
     struct wr_slot_ref slot;
     uint64_t plan_generation;
     uint32_t taken;          /* bits: gates that hold something for this attempt */
+    bool entered;            /* past the looks: counted as begun */
     uint32_t at;             /* gate whose wait goes on */
     uint32_t flags;          /* WEIR_FLAG_... */
     weir_status reason;      /* of the refusal; with WEIR_FLAG_OBSERVED: what would have refused */
@@ -62,6 +63,10 @@ enum wr_step wr_attempt_ask(weir_dependency *dependency, const struct wr_ask *as
 
 /* Has the place that this attempt waits for been handed over? (The wait for tokens never is.) */
 bool wr_attempt_granted(const struct wr_attempt *attempt);
+
+/* When the waiting thread should look again, at the latest: wait_until_ns, or earlier if a permit's
+ * lease may run out before. */
+uint64_t wr_attempt_wake_ns(const struct wr_attempt *attempt, uint64_t now_ns);
 
 /* Go on after a wait; may wait again, for tokens. */
 enum wr_step wr_attempt_resume(struct wr_attempt *attempt, uint64_t now_ns);

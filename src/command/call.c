@@ -194,19 +194,27 @@ static enum wr_step admit_waiting(weir_dependency *dependency, const struct wr_a
 
     while (step == WR_WAIT) {
         (void)wr_clock_wait(&dependency->host->clock, &attempt->waiter.granted, 0,
-                            attempt->wait_until_ns);
+                            wr_attempt_wake_ns(attempt, wr_dependency_now(dependency)));
         step = wr_attempt_resume(attempt, wr_dependency_now(dependency));
     }
     return step;
 }
 
-static void drop_argument(const weir_command *command, const weir_request *request)
+/* What is still needed after run: run may free or reuse the caller's structs, e.g. for a call of
+ * its own. */
+struct rest {
+    weir_verdict (*classify)(int code);
+    void (*argument_drop)(void *argument);
+    const void *argument;
+};
+
+static void drop_argument(const struct rest *rest)
 {
-    if (command->argument_drop != NULL && request->argument != NULL) {
+    if (rest->argument_drop != NULL && rest->argument != NULL) {
         void *value; /* handed over to us: from here on it is ours to end */
 
-        memcpy(&value, &request->argument, sizeof(value));
-        command->argument_drop(value);
+        memcpy(&value, &rest->argument, sizeof(value));
+        rest->argument_drop(value);
     }
 }
 
@@ -225,22 +233,23 @@ static weir_status judge(weir_verdict verdict, bool late)
     return kind < 0 ? WEIR_FAILED : kind;
 }
 
-static weir_verdict classify(const weir_command *command, int code)
+static weir_verdict classify(const struct rest *rest, int code)
 {
-    if (command->classify != NULL) {
-        return command->classify(code);
+    if (rest->classify != NULL) {
+        return rest->classify(code);
     }
     return code == 0 ? WEIR_V_OK : WEIR_V_FAILED;
 }
 
 static weir_status run_admitted(const weir_command *command, const weir_request *request,
-                                const struct wr_attempt *attempt, weir_outcome *outcome)
+                                const struct rest *rest, const struct wr_attempt *attempt,
+                                weir_outcome *outcome)
 {
     weir_dependency *const dependency = attempt->dependency;
     weir_call call = {.clock = &dependency->host->clock, .deadline_ns = attempt->deadline_ns};
     const int code = dependency->isolator->run(&call, command, request->argument, request->result);
     const uint64_t now_ns = wr_dependency_now(dependency);
-    const weir_verdict verdict = classify(command, code);
+    const weir_verdict verdict = classify(rest, code);
     const weir_status kind = judge(verdict, wr_deadline_over(attempt->deadline_ns, now_ns));
 
     fill_outcome(outcome, attempt);
@@ -278,6 +287,7 @@ weir_status weir_execute(weir_dependency *dependency, const weir_command *comman
     WR_RAW weir_request request_room;
     WR_RAW struct wr_attempt attempt;
     WR_RAW struct wr_ask ask;
+    WR_RAW struct rest rest;
     weir_status status = WEIR_E_ARGUMENT;
 
     if (dependency == NULL || command == NULL) {
@@ -293,12 +303,15 @@ weir_status weir_execute(weir_dependency *dependency, const weir_command *comman
     if (status != WEIR_OK) {
         return usage(ret_outcome, status);
     }
+    rest.classify = command->classify;
+    rest.argument_drop = command->argument_drop;
+    rest.argument = request->argument;
     ask_init(&ask, dependency, request, true);
     if (admit_waiting(dependency, &ask, &attempt) == WR_ADMITTED) {
-        status = run_admitted(command, request, &attempt, outcome);
+        status = run_admitted(command, request, &rest, &attempt, outcome);
     } else {
         status = refused(outcome, &attempt);
     }
-    drop_argument(command, request);
+    drop_argument(&rest);
     return status;
 }

@@ -79,6 +79,12 @@ static void put_next(struct wr_sink *text, const struct wr_plan *plan,
                         plan->breaker.consecutive_failures);
         }
         wr_sink_put(text, "\n");
+        if (plan->window.size > 0 && plan->window.size < plan->breaker.minimum_calls) {
+            wr_sink_put(text,
+                        "  no rate is ever judged: the window holds %" PRIu32
+                        " calls, below breaker.minimum_calls\n",
+                        plan->window.size);
+        }
         break;
     case WEIR_BREAKER_OPEN:
         put_duration(text, "  half-open in ", wr_sat_sub(state->open_until_ns, now_ns), "\n");

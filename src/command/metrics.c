@@ -90,37 +90,43 @@ static uint64_t total(const uint64_t *value, size_t first, size_t last)
     return sum;
 }
 
+/*
+ * The order of reading is the order of the laws: first what ends things (outcomes, calls turned
+ * back), then the gauges, then what begins them. Whoever is held or has ended has entered before.
+ */
 static void read_counters(weir_dependency *dependency, uint64_t *value,
                           const struct wr_slot_check *check)
 {
     const struct wr_counters *const from = &dependency->counters;
     struct wr_slot_census census;
-    uint64_t admitted;
-    uint64_t in_vain;
-    uint64_t waiting_place;
-    uint64_t waiting_tokens;
+    uint64_t turned_back;
+    uint64_t refused;
+    uint64_t for_places;
+    uint64_t for_tokens;
+    uint64_t entered;
     uint64_t word;
 
+    for_places = wr_counters_read(from, WR_EV_PLACE_WAIT_BEGUN);
+    for_tokens = wr_counters_read(from, WR_EV_TOKEN_WAIT_BEGUN);
+    turned_back = wr_counters_read(from, WR_EV_TURNED_BACK);
     for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); ++i) {
         value[plain[i].count] = wr_counters_read(from, plain[i].event);
     }
+    refused = total(value, WEIR_COUNT_REFUSED_OPEN, WEIR_COUNT_REFUSED_CELLS);
     wr_slots_count(&dependency->slots, check, &census);
     word = wr_bulkhead_read(&dependency->bulkhead);
-    waiting_place = 0 - wr_counters_read(from, WR_EV_PLACE_WAIT_ENDED);
-    waiting_tokens = 0 - wr_counters_read(from, WR_EV_TOKEN_WAIT_ENDED);
-    waiting_place += wr_counters_read(from, WR_EV_PLACE_WAIT_BEGUN);
-    waiting_tokens += wr_counters_read(from, WR_EV_TOKEN_WAIT_BEGUN);
-    in_vain = wr_counters_read(from, WR_EV_TAKEN_IN_VAIN);
-    admitted = wr_counters_read(from, WR_EV_ADMITTED);
+    for_places = wr_sat_sub(for_places, wr_counters_read(from, WR_EV_PLACE_WAIT_ENDED));
+    for_tokens = wr_sat_sub(for_tokens, wr_counters_read(from, WR_EV_TOKEN_WAIT_ENDED));
+    entered = wr_counters_read(from, WR_EV_ENTERED) - turned_back;
 
-    value[WEIR_COUNT_ATTEMPTS_SETTLED] = total(value, WEIR_COUNT_CALLS_OK, WEIR_COUNT_CALLS_LOST);
-    value[WEIR_COUNT_ATTEMPTS_BEGUN] = admitted;
-    value[WEIR_COUNT_ATTEMPTS_RUNNING] = census.held;
-    value[WEIR_COUNT_CALLS_SUBMITTED] =
-        value[WEIR_COUNT_ATTEMPTS_BEGUN] + value[WEIR_COUNT_CALLS_UNTRACKED] + waiting_place +
-        waiting_tokens + total(value, WEIR_COUNT_REFUSED_OPEN, WEIR_COUNT_REFUSED_CELLS);
+    value[WEIR_COUNT_CALLS_SUBMITTED] = entered + refused;
     value[WEIR_COUNT_CALLS_OPEN] = wr_bulkhead_held(word) + wr_bulkhead_waiters(word);
-    value[WEIR_COUNT_SLOTS_TAKEN] = admitted + in_vain + waiting_tokens;
+    value[WEIR_COUNT_ATTEMPTS_BEGUN] = entered - for_places - for_tokens;
+    value[WEIR_COUNT_ATTEMPTS_SETTLED] =
+        total(value, WEIR_COUNT_CALLS_OK, WEIR_COUNT_CALLS_UNTRACKED);
+    value[WEIR_COUNT_ATTEMPTS_RUNNING] = census.held;
+    value[WEIR_COUNT_SLOTS_TAKEN] = entered + wr_counters_read(from, WR_EV_TAKEN_IN_VAIN) -
+                                    for_places - value[WEIR_COUNT_CALLS_UNTRACKED];
     value[WEIR_COUNT_SLOTS_RETURNED] = wr_sat_sub(census.returned, value[WEIR_COUNT_SLOTS_LOST]);
     value[WEIR_COUNT_SLOTS_HELD] = census.held + census.claimed;
     value[WEIR_COUNT_WAITING] = wr_bulkhead_waiters(word);

@@ -69,6 +69,11 @@ static weir_status parse_pair(struct wr_layer *layer, const char *at, const char
                        "settings: \"%.*s\" is no pair: write \"key: value, key: value\"",
                        end - at < WORD_MAX ? (int)(end - at) : WORD_MAX, at);
     }
+    if (value[0] == '{') {
+        return wr_fail(error, WEIR_E_CONFIG,
+                       "settings: braces are for files: write each key in full, e.g. "
+                       "breaker.open_for: 5s");
+    }
     found = wr_property_find(key);
     if (found >= 0 && layer->given[found]) {
         return wr_fail(error, WEIR_E_CONFIG, "settings: %s is given twice: remove one", key);

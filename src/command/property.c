@@ -166,10 +166,11 @@ static weir_status malformed(const struct wr_property *property, const char *tex
         (void)snprintf(choices + length, sizeof(choices) - length, "%s%s", i == 0 ? "" : ", ",
                        property->choices[i]);
     }
-    return wr_fail(error, WEIR_E_CONFIG, "%s: \"%.64s\" is not one: give %s%s, e.g. %s",
-                   property->key, text,
-                   property->choices != NULL ? choices : wr_type_name(property->type),
-                   property->off_allowed ? ", or off" : "", property->default_text);
+    return wr_fail(error, WEIR_E_CONFIG, "%s: \"%.64s\" is not one: give %s%s%s%s", property->key,
+                   text, property->choices != NULL ? choices : wr_type_name(property->type),
+                   property->off_allowed ? ", or off" : "",
+                   property->choices != NULL ? "" : ", e.g. ",
+                   property->choices != NULL ? "" : property->default_text);
 }
 
 static bool in_range(const struct wr_property *property, uint64_t value)

@@ -62,8 +62,8 @@ static void reclaim(weir_dependency *dependency, const struct wr_plan *plan,
 
         if (wr_slots_end(&dependency->slots, index, generation, &data)) {
             settle_gates(&settlement);
-            wr_count(&dependency->counters, WR_EV_LOST);
             release(dependency, index, generation);
+            wr_count(&dependency->counters, WR_EV_LOST);
         }
     }
 }
@@ -104,9 +104,10 @@ enum wr_settled wr_attempt_settle(weir_dependency *dependency, struct wr_slot_re
         wr_count(&dependency->counters,
                  settlement.recorded == WR_RECORDED_LATE ? WR_EV_LATE : WR_EV_OUTSIDE);
     }
+    release(dependency, slot.index, slot.generation);
+    /* After the release: a reader never finds a call both ended and open. */
     wr_count(&dependency->counters, event_of(kind));
     wr_count_latency(&dependency->counters, settlement.took_ns);
-    release(dependency, slot.index, slot.generation);
     if (ret_took_ns != NULL) {
         *ret_took_ns = settlement.took_ns;
     }

@@ -68,7 +68,7 @@ static void publish_locked(struct wr_breaker *breaker, const struct wr_breaker_r
         /* For a moment everybody has to ask under the mutex, so that no reader takes the new
          * `until` for the old look: who sees it (release, acquire) sees this word changed as well.
          */
-        atomic_store_explicit(&breaker->word, wr_epoch_of(old) << WR_LOOK_BITS | WR_LOOK_ASK,
+        atomic_store_explicit(&breaker->word, wr_epoch_of(old) << WR_LOOK_BITS | WR_LOOK_CHANGING,
                               memory_order_release);
         atomic_store_explicit(&breaker->until, until, memory_order_release);
     }
@@ -215,7 +215,7 @@ uint64_t wr_breaker_pair(const struct wr_breaker *breaker, uint64_t *ret_until)
 
         *ret_until = atomic_load_explicit(&breaker->until, memory_order_acquire);
         again = wr_breaker_word(breaker);
-        if (again == word) {
+        if (again == word && wr_look_of(word) != WR_LOOK_CHANGING) {
             return word;
         }
         word = again;
@@ -252,6 +252,7 @@ uint64_t wr_breaker_visible(const struct wr_breaker *breaker, uint64_t now_ns)
         return WEIR_BREAKER_FORCED_OPEN;
     case WR_LOOK_PASS:
     case WR_LOOK_RAMP:
+    case WR_LOOK_CHANGING:
     default:
         return WEIR_BREAKER_CLOSED;
     }

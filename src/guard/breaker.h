@@ -2,7 +2,7 @@
  * The breaker shared by threads: policy/breaker_policy.h under a mutex for the rare transitions,
  * and one published word for everybody else.
  *
- * word = (epoch << 3 | look). It is the only thing that a closed breaker's calls read; `until`
+ * word = (epoch << 4 | look). It is the only thing that a closed breaker's calls read; `until`
  * belongs to some looks. The state, and with it the word, changes under the mutex only, in this
  * order: the window and the failures in a row begin their new epoch, `until`, then the word
  * (release). So whoever sees an epoch in the word records into a window that counts for it, and a
@@ -16,6 +16,7 @@
 #include "policy/breaker_policy.h"
 
 enum { WR_WHO_MAX = 64, WR_WHY_MAX = 128 };
+enum { WR_LOOK_BITS = 4, WR_LOOK_MASK = 15 }; /* of the published word */
 
 /* Why it last opened, for explain. */
 struct wr_breaker_trip {
@@ -82,7 +83,7 @@ void wr_breaker_refresh(struct wr_breaker *breaker, const struct wr_breaker_rule
 static inline bool wr_breaker_healthy(const struct wr_breaker *breaker)
 {
     /* Acquire: pairs with the release of the word's publication. */
-    return (atomic_load_explicit(&breaker->word, memory_order_acquire) & 7U) == 0 &&
+    return (atomic_load_explicit(&breaker->word, memory_order_acquire) & WR_LOOK_MASK) == 0 &&
            (uint32_t)atomic_load_explicit(&breaker->slots->overdue, memory_order_seq_cst) == 0;
 }
 
@@ -91,9 +92,12 @@ static inline bool wr_breaker_take_healthy(const struct wr_breaker *breaker,
 {
     const uint64_t word = atomic_load_explicit(&breaker->word, memory_order_acquire);
 
-    ret_permit->epoch = word >> 3U;
+    if ((word & WR_LOOK_MASK) != 0) {
+        return false;
+    }
+    ret_permit->epoch = word >> WR_LOOK_BITS;
     ret_permit->trial = WR_BREAKER_NO_TRIAL;
-    return (word & 7U) == 0;
+    return true;
 }
 
 /* Gate: look. Loads only, unless overdue calls open the breaker, which is a transition. With

@@ -37,7 +37,9 @@ static bool overdue_trips(struct wr_breaker *breaker, const struct wr_breaker_ru
     }
     window = atomic_load_explicit(&breaker->window, memory_order_acquire);
     why.sum = wr_window_sum(window, now_ns);
-    if (!wr_breaker_judge_slow(rule, &why.sum, overdue)) {
+    /* A call that has ended meanwhile is in the sum already: it must not count twice. */
+    why.overdue = wr_min_u64(overdue, wr_breaker_overdue(breaker, rule, epoch, now_ns, query));
+    if (why.overdue == 0 || !wr_breaker_judge_slow(rule, &why.sum, why.overdue)) {
         return false;
     }
     if (!query) {
@@ -57,6 +59,12 @@ static struct wr_breaker_answer refuse(uint64_t retry_after_ns)
     return (struct wr_breaker_answer){.passes = false, .retry_after_ns = retry_after_ns};
 }
 
+static bool passes_unasked(enum wr_look look)
+{
+    return look == WR_LOOK_PASS || look == WR_LOOK_RAMP || look == WR_LOOK_OBSERVE ||
+           look == WR_LOOK_FORCED;
+}
+
 static struct wr_breaker_answer look_at_closed(struct wr_breaker *breaker,
                                                const struct wr_breaker_rule *rule, uint64_t word,
                                                uint64_t now_ns, bool query)
@@ -70,15 +78,19 @@ static struct wr_breaker_answer look_at_closed(struct wr_breaker *breaker,
             return refuse(open_for);
         }
         word = wr_breaker_pair(breaker, &until);
-        return wr_look_of(word) == WR_LOOK_OPEN ? refuse(wr_sat_sub(until, now_ns)) : refuse(0);
+        if (passes_unasked(wr_look_of(word))) {
+            return pass(wr_epoch_of(word)); /* somebody has closed it meanwhile */
+        }
+        return refuse(wr_look_of(word) == WR_LOOK_OPEN ? wr_sat_sub(until, now_ns) : 0);
     }
     if (wr_look_of(word) == WR_LOOK_RAMP && !query) {
         uint64_t until;
-        const uint64_t drawn = wr_host_random(breaker->host);
 
         (void)wr_breaker_pair(breaker, &until);
-        if (!wr_breaker_ramp_passes(
-                rule, wr_sat_sub(now_ns, wr_sat_sub(until, rule->recovery_ramp_ns)), drawn)) {
+        if (now_ns < until &&
+            !wr_breaker_ramp_passes(rule,
+                                    wr_sat_sub(now_ns, wr_sat_sub(until, rule->recovery_ramp_ns)),
+                                    wr_host_random(breaker->host))) {
             return refuse(0);
         }
     }
@@ -107,15 +119,10 @@ struct wr_breaker_answer wr_breaker_look(struct wr_breaker *breaker,
         return refuse(0);
     case WR_LOOK_FORCED:
     case WR_LOOK_ASK:
+    case WR_LOOK_CHANGING:
     default:
         return pass(wr_epoch_of(word));
     }
-}
-
-static bool passes_unasked(enum wr_look look)
-{
-    return look == WR_LOOK_PASS || look == WR_LOOK_RAMP || look == WR_LOOK_OBSERVE ||
-           look == WR_LOOK_FORCED;
 }
 
 struct wr_breaker_answer wr_breaker_take(struct wr_breaker *breaker,

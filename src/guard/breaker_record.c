@@ -54,9 +54,30 @@ static void judge(struct wr_breaker *breaker, const struct wr_breaker_rule *rule
         return;
     }
     why.sum = wr_window_sum(window, now_ns);
+    /* A call that has ended meanwhile is in the sum already: it must not count twice. */
+    why.overdue = wr_min_u64(why.overdue, wr_breaker_overdue(breaker, rule, epoch, now_ns, false));
     why.rule = wr_breaker_judge(rule, &why.sum, why.overdue, consecutive);
     if (why.rule != WR_TRIP_NONE) {
         wr_breaker_trip_now(breaker, rule, epoch, &why, now_ns);
+    }
+}
+
+/* In the window in force; *ret_window is the one that took it. */
+static enum wr_recorded record_in_window(struct wr_breaker *breaker, uint64_t epoch,
+                                         struct wr_observation observation, uint64_t now_ns,
+                                         struct wr_window **ret_window)
+{
+    for (;;) {
+        enum wr_recorded recorded;
+
+        *ret_window = atomic_load_explicit(&breaker->window, memory_order_acquire);
+        recorded = wr_window_record(*ret_window, epoch, now_ns, observation);
+        if (recorded != WR_RECORDED_MOVED) {
+            return recorded;
+        }
+        /* Its successor is published under this mutex. */
+        wr_mutex_lock(&breaker->locked.mutex);
+        wr_mutex_unlock(&breaker->locked.mutex);
     }
 }
 
@@ -78,8 +99,7 @@ enum wr_recorded wr_breaker_record(struct wr_breaker *breaker, const struct wr_b
     if (observation.neutral) {
         return WR_RECORDED;
     }
-    window = atomic_load_explicit(&breaker->window, memory_order_acquire);
-    recorded = wr_window_record(window, permit->epoch, now_ns, observation);
+    recorded = record_in_window(breaker, permit->epoch, observation, now_ns, &window);
     if (recorded == WR_RECORDED_LATE) {
         return recorded;
     }

@@ -9,17 +9,16 @@
 
 /* What an admission has to do, published in the word. */
 enum wr_look {
-    WR_LOOK_PASS,       /* closed: pass; recordings are judged */
-    WR_LOOK_FORCED,     /* forced closed: pass; recordings are counted, not judged */
-    WR_LOOK_OBSERVE,    /* override observe: pass; judged, never opened */
-    WR_LOOK_RAMP,       /* closed, recovering: a share passes before `until` */
-    WR_LOOK_OPEN,       /* refuse before `until`, then ask */
-    WR_LOOK_FULL,       /* half-open, all places taken: refuse before `until`, then ask */
-    WR_LOOK_ASK,        /* half-open: ask under the mutex */
-    WR_LOOK_FORCED_OPEN /* refuse */
+    WR_LOOK_PASS,        /* closed: pass; recordings are judged */
+    WR_LOOK_FORCED,      /* forced closed: pass; recordings are counted, not judged */
+    WR_LOOK_OBSERVE,     /* override observe: pass; judged, never opened */
+    WR_LOOK_RAMP,        /* closed, recovering: a share passes before `until` */
+    WR_LOOK_OPEN,        /* refuse before `until`, then ask */
+    WR_LOOK_FULL,        /* half-open, all places taken: refuse before `until`, then ask */
+    WR_LOOK_ASK,         /* half-open: ask under the mutex */
+    WR_LOOK_FORCED_OPEN, /* refuse */
+    WR_LOOK_CHANGING     /* `until` is about to change: ask under the mutex */
 };
-
-enum { WR_LOOK_BITS = 3, WR_LOOK_MASK = 7 };
 
 static inline enum wr_look wr_look_of(uint64_t word)
 {

@@ -16,14 +16,16 @@
 #include <stdbool.h>
 
 /*
- * Events. One event may stand for several counted facts that happen together: ADMITTED is a call
- * submitted, an attempt begun and a slot taken. What can happen alone has an event of its own.
+ * Events. One event may stand for several counted facts: ENTERED, counted before anything is taken,
+ * is a call submitted, an attempt begun and a slot taken, unless another event says what did not
+ * happen after all. A call refused at the look has its refusal alone.
  */
 enum wr_event {
-    WR_EV_ADMITTED,
-    WR_EV_PLACE_WAIT_BEGUN, /* a call began to wait: submitted, not yet admitted or refused */
+    WR_EV_ENTERED,
+    WR_EV_TURNED_BACK,      /* refused after all, and nothing is held any more */
+    WR_EV_PLACE_WAIT_BEGUN, /* entered, waiting for a place: no slot taken, no attempt begun */
     WR_EV_PLACE_WAIT_ENDED,
-    WR_EV_TOKEN_WAIT_BEGUN, /* the same, and it holds a slot */
+    WR_EV_TOKEN_WAIT_BEGUN, /* entered, waiting for tokens: no attempt begun */
     WR_EV_TOKEN_WAIT_ENDED,
     WR_EV_TAKEN_IN_VAIN, /* a slot was taken, then given back without an attempt */
     WR_EV_OK,

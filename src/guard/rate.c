@@ -159,6 +159,7 @@ void wr_rate_adopt(struct wr_rate *rate, uint64_t now_ns)
         return;
     }
     from = rate->previous;
+    now_ns = wr_max_u64(now_ns, rate->origin_ns); /* a stale stamp must not cost credit */
     wr_mutex_lock(&from->locked.mutex);
     wr_mutex_lock(&rate->locked.mutex);
     if (atomic_load_explicit(&rate->word, memory_order_acquire) == WORD_UNSET) {
@@ -205,8 +206,9 @@ static struct wr_rate_answer judge_bucket(const struct wr_rate *rate,
                                           const struct wr_bucket_answer *asked, uint64_t cost)
 {
     if (asked->never) {
-        return answer(rate->bucket.token_ticks != 0 && cost > rate->bucket.burst ? WR_RATE_COST
-                                                                                 : WR_RATE_NEVER,
+        return answer(rate->bucket.token_ticks != 0 && cost > wr_bucket_cost_max(&rate->bucket)
+                          ? WR_RATE_COST
+                          : WR_RATE_NEVER,
                       0);
     }
     return asked->passes ? answer(WR_RATE_PASS, 0) : answer(WR_RATE_REFUSE, asked->wait_ns);

@@ -8,6 +8,8 @@
 
 enum { SPARE_DIVISOR = 4, SPARE_MINIMUM = 8, RANDOM_PROBES = 16, STATE_BITS = 8, STATE_MASK = 3 };
 
+#define SCANNING (1ULL << 63U)
+
 static uint64_t slot_word(uint64_t generation, enum wr_slot_state state)
 {
     return generation << STATE_BITS | (uint64_t)state;
@@ -40,6 +42,7 @@ bool wr_slots_init(struct wr_slots *slots, uint32_t places, struct wr_host *host
     slots->host = host;
     atomic_init(&slots->capacity, 0);
     atomic_init(&slots->next_check, 0);
+    atomic_init(&slots->scans, 0);
     atomic_init(&slots->overdue, 0);
     for (uint32_t s = 0; s < WR_SLOT_SEGMENTS; ++s) {
         atomic_init(&slots->segments[s].slots, NULL);
@@ -305,12 +308,15 @@ bool wr_slots_check(struct wr_slots *slots, const struct wr_slot_check *check)
 {
     const uint32_t capacity = capacity_of(slots);
     uint64_t due = atomic_load_explicit(&slots->next_check, memory_order_seq_cst);
-    uint64_t scanning = UINT64_MAX;
+    /* A mark of its own: when a new check is asked for and begun meanwhile, this one must not pass
+     * for it at the end. */
+    uint64_t scanning =
+        SCANNING | atomic_fetch_add_explicit(&slots->scans, 1, memory_order_relaxed);
     uint64_t next;
     bool expired = false;
 
     if (check->now_ns < due ||
-        !atomic_compare_exchange_strong_explicit(&slots->next_check, &due, UINT64_MAX,
+        !atomic_compare_exchange_strong_explicit(&slots->next_check, &due, scanning,
                                                  memory_order_seq_cst, memory_order_relaxed)) {
         return false;
     }

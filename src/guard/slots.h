@@ -50,7 +50,8 @@ enum { WR_SLOT_SEGMENTS = 20 };
 struct wr_slots {
     struct wr_host *host; /* borrowed */
     _Atomic uint32_t capacity;
-    _Atomic uint64_t next_check; /* ns; UINT64_MAX: nothing to check, or a scan is under way */
+    _Atomic uint64_t next_check; /* ns; UINT64_MAX: nothing to check; from 2^63: scan under way */
+    _Atomic uint64_t scans;      /* tells one scan from the next */
     _Atomic uint64_t overdue;    /* low 32 bits of the epoch << 32 | count, which may be below 0 for
                                     a moment */
     struct {

@@ -30,6 +30,7 @@ struct wr_window {
     struct {
         struct wr_mutex mutex; /* advance to a new bucket; the ring */
         uint64_t epoch;
+        bool moved; /* inherited: record in the successor */
         struct wr_count_window count;
     } locked;
 };
@@ -160,6 +161,7 @@ void wr_window_inherit(struct wr_window *window, struct wr_window *from)
     /* `window` is not published yet: only `from` needs its lock. */
     wr_mutex_lock(&from->locked.mutex);
     wr_count_window_copy(&window->locked.count, window->ring, &from->locked.count, from->ring);
+    from->locked.moved = true;
     wr_mutex_unlock(&from->locked.mutex);
     wr_mutex_lock(&window->locked.mutex);
     publish_totals_locked(window);
@@ -172,7 +174,9 @@ static enum wr_recorded record_count(struct wr_window *window, uint64_t epoch,
     enum wr_recorded result = WR_RECORDED_LATE;
 
     wr_mutex_lock(&window->locked.mutex);
-    if (window->locked.epoch == epoch) {
+    if (window->locked.moved) {
+        result = WR_RECORDED_MOVED;
+    } else if (window->locked.epoch == epoch) {
         wr_count_window_add(&window->locked.count, window->ring, observation);
         publish_totals_locked(window);
         result = WR_RECORDED;
@@ -250,7 +254,7 @@ static bool add(_Atomic uint64_t *word, uint64_t tag)
 /* From now on the window may hold a bad outcome until `bucket` has left. */
 static void announce_bad(struct wr_window *window, uint64_t bucket)
 {
-    uint64_t until = atomic_load_explicit(&window->bad_until, memory_order_relaxed);
+    uint64_t until = atomic_load_explicit(&window->bad_until, memory_order_seq_cst);
 
     while (until <= bucket &&
            !atomic_compare_exchange_weak_explicit(&window->bad_until, &until, bucket + 1,
@@ -318,7 +322,27 @@ static uint64_t count(const _Atomic uint64_t *word, uint64_t tag)
     return wr_time_window_count(atomic_load_explicit(word, memory_order_seq_cst), tag);
 }
 
-/* One pass over the window that ends with bucket `last`: bad words first, then good ones. */
+/* All bad outcomes of one bucket. */
+static void add_bad(const struct wr_window *window, uint64_t bucket, uint64_t tag,
+                    struct wr_window_sum *sum)
+{
+    const _Atomic uint64_t *const bad =
+        &window->bad[(size_t)wr_time_window_position(&window->shape.time, bucket) * BAD_KINDS];
+    const uint64_t failed = count(&bad[BAD_FAILED], tag);
+    const uint64_t slow = count(&bad[BAD_SLOW], tag);
+    const uint64_t both = count(&bad[BAD_FAILED_SLOW], tag);
+
+    sum->failures += failed + both;
+    sum->slow += slow + both;
+    sum->calls += failed + slow + both;
+}
+
+/*
+ * One pass over the window that ends with bucket `last`: first the failures and the slow ones, then
+ * all calls, the bad words read once more. So each share that is judged was never above the true
+ * one at the moment between: what is its numerator was read before, what is only in its denominator
+ * after.
+ */
 static struct wr_window_sum sum_pass(const struct wr_window *window, uint64_t last)
 {
     const struct wr_time_rule *const rule = &window->shape.time;
@@ -326,29 +350,23 @@ static struct wr_window_sum sum_pass(const struct wr_window *window, uint64_t la
     /* Any word's era is the window's: they change together, under the mutex. */
     const uint64_t era =
         atomic_load_explicit(&window->bad[0], memory_order_seq_cst) >> (64U - WR_WINDOW_ERA_BITS);
-    struct wr_window_sum sum = {0};
+    struct wr_window_sum bad = {0};
+    struct wr_window_sum all = {0};
 
     for (uint64_t b = first; b <= last; ++b) {
-        const uint64_t tag = wr_time_window_tag(rule, era, b);
-        const _Atomic uint64_t *const bad =
-            &window->bad[(size_t)wr_time_window_position(rule, b) * BAD_KINDS];
-        const uint64_t failed = count(&bad[BAD_FAILED], tag);
-        const uint64_t slow = count(&bad[BAD_SLOW], tag);
-        const uint64_t both = count(&bad[BAD_FAILED_SLOW], tag);
-
-        sum.failures += failed + both;
-        sum.slow += slow + both;
-        sum.calls += failed + slow + both;
+        add_bad(window, b, wr_time_window_tag(rule, era, b), &bad);
     }
     for (uint64_t b = first; b <= last; ++b) {
         const uint64_t tag = wr_time_window_tag(rule, era, b);
         const uint32_t at = wr_time_window_position(rule, b);
 
+        add_bad(window, b, tag, &all);
         for (uint32_t s = 0; s < window->stripes; ++s) {
-            sum.calls += count(&window->good[s * window->stride + at], tag);
+            all.calls += count(&window->good[s * window->stride + at], tag);
         }
     }
-    return sum;
+    bad.calls = all.calls;
+    return bad;
 }
 
 /*

@@ -8,9 +8,9 @@
  *
  * No trip can be missed: whoever records adds first and sums afterwards, both sequentially
  * consistent; of overlapping recordings the last to sum sees all the others. None can be invented:
- * a sum reads bad words before good ones, so that the share of bad it finds was never above the
- * true one at the moment between. A good outcome need not sum at all while the window holds no bad
- * one (quiet): the next bad one will sum.
+ * a sum reads what is a share's numerator before what is only in its denominator, so that no share
+ * it finds was above the true one at the moment between. A good outcome need not sum at all while
+ * the window holds no bad one (quiet): the next bad one will sum.
  *
  * Count window: a ring under a mutex that is held for a few instructions; its totals are published
  * in one word.
@@ -32,7 +32,7 @@ struct wr_window_shape {
 
 struct wr_window;
 
-enum wr_recorded { WR_RECORDED, WR_RECORDED_LATE, WR_RECORDED_OUTSIDE };
+enum wr_recorded { WR_RECORDED, WR_RECORDED_LATE, WR_RECORDED_OUTSIDE, WR_RECORDED_MOVED };
 
 /* An empty window that counts for `epoch`. NULL: out of memory. */
 struct wr_window *wr_window_create(struct wr_host *host, const struct wr_window_shape *shape,
@@ -44,12 +44,14 @@ bool wr_window_has_shape(const struct wr_window *window, const struct wr_window_
 /* Count for a new epoch from now on, empty. One caller at a time. */
 void wr_window_begin_epoch(struct wr_window *window, uint64_t epoch);
 
-/* Keep the newest outcomes of another count window; nothing if either is a time window. */
+/* Keep the newest outcomes of another count window, which takes no more from then on; nothing if
+ * either is a time window. */
 void wr_window_inherit(struct wr_window *window, struct wr_window *from);
 
 /*
  * Record one counted outcome of a call that was admitted in `epoch`. LATE: the window counts for
- * another epoch; OUTSIDE: its bucket has left the window; both leave the window as it was.
+ * another epoch; OUTSIDE: its bucket has left the window; MOVED: another window has inherited this
+ * one, record there. All three leave the window as it was.
  */
 enum wr_recorded wr_window_record(struct wr_window *window, uint64_t epoch, uint64_t now_ns,
                                   struct wr_observation observation);

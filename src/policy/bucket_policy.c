@@ -6,7 +6,7 @@
 #include "base/saturate.h"
 #include "base/wide.h"
 
-enum { TICKS_MAX = 16 };
+enum { TICKS_MAX = 16, PACED_COST_MAX = 1000 };
 
 /* Bounds far beyond any use that keep sums from saturating: past them nothing passes. */
 #define BURST_MAX (1ULL << 61U)
@@ -48,6 +48,11 @@ static uint64_t ns_up(const struct wr_bucket_rule *rule, uint64_t in_ticks)
     return in_ticks / rule->ticks_per_ns + (in_ticks % rule->ticks_per_ns != 0 ? 1U : 0U);
 }
 
+uint64_t wr_bucket_cost_max(const struct wr_bucket_rule *rule)
+{
+    return rule->pacing ? PACED_COST_MAX : rule->burst;
+}
+
 struct wr_bucket_answer wr_bucket_ask(uint64_t tat, const struct wr_bucket_rule *rule,
                                       uint64_t now_ns, uint64_t cost)
 {
@@ -58,7 +63,7 @@ struct wr_bucket_answer wr_bucket_ask(uint64_t tat, const struct wr_bucket_rule 
     const uint64_t judged = rule->pacing ? from : after;
     const uint64_t bound = wr_sat_add(now, rule->burst_ticks);
 
-    if (rule->token_ticks == 0 || (!rule->pacing && cost > rule->burst)) {
+    if (rule->token_ticks == 0 || cost > wr_bucket_cost_max(rule)) {
         return (struct wr_bucket_answer){.never = true, .tat = tat};
     }
     return (struct wr_bucket_answer){.passes = after < UINT64_MAX && judged <= bound,

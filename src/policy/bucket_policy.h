@@ -6,7 +6,8 @@
  * max(TAT, now) + n*T. A stale `now` cannot grant anything extra, a bucket that was never used (TAT
  * 0) is full, and over any period W at most burst + W/T tokens pass.
  *
- * Pacing is the same word with another test: a take passes iff TAT <= now, whatever it costs.
+ * Pacing is the same word with another test: a take passes iff TAT <= now, and its cost, at most
+ * 1,000, pushes the next one back.
  *
  * Time is counted in ticks of 1/ticks_per_ns ns from the bucket's origin. ticks_per_ns is the
  * smallest number that makes T whole, if that is at most 16: then everything is exact. Else T is
@@ -36,6 +37,9 @@ struct wr_bucket_answer {
 
 /* The rule for milli/1000 tokens per per_ns nanoseconds. */
 struct wr_bucket_rule wr_bucket_rule(uint64_t milli, uint64_t per_ns, uint64_t burst, bool pacing);
+
+/* A higher cost can never pass. */
+uint64_t wr_bucket_cost_max(const struct wr_bucket_rule *rule);
 
 /* Would a take of `cost` (at least 1) pass? `now_ns` counts from the bucket's origin. */
 struct wr_bucket_answer wr_bucket_ask(uint64_t tat, const struct wr_bucket_rule *rule,
