@@ -27,8 +27,7 @@ struct limiter {
 
 static struct limiter limiter_of(uint32_t limit, uint64_t period_ns)
 {
-    struct limiter limiter = {
-        .log = {.period_ns = period_ns, .limit = limit, .capacity = limit}};
+    struct limiter limiter = {.log = {.period_ns = period_ns, .limit = limit, .capacity = limit}};
 
     memset(limiter.ring, 0xff,
            sizeof(limiter.ring)); /* what the ring holds before must not matter */
