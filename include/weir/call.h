@@ -103,8 +103,10 @@ typedef struct weir_request {
  * Owns:    the argument is consumed (dropped once) by every status but a usage error. The result is
  *          the caller's on WEIR_OK. ret_outcome may be NULL.
  * Threads: any, also inside run. Blocks for as long as run does, plus the waits above.
- * Callbacks: run, classify, argument_drop, result_drop: on this thread, no lock held.
+ * Callbacks: run, classify, argument_drop: on this thread, no lock held. Inline hands every value
+ *          to its caller, so result_drop is not called.
  * Cost:    nine locked operations, two clock reads, no allocation; a refusal one locked operation.
+ *          A trial of a half-open breaker takes the breaker's lock besides.
  * Since:   0.1
  */
 WEIR_API weir_status weir_execute(weir_dependency *dependency, const weir_command *command,
@@ -121,13 +123,14 @@ typedef struct weir_permit {
  * request may be NULL; its argument and result are not used.
  * Result:  WEIR_OK and a permit that weir_end() must end once; or a refusal (class rejected) with
  *          nothing taken, ret_outcome->kind naming the gate and retry_after_ns the wait after which
- *          the same call could pass (0: not known); or WEIR_E_ARGUMENT, WEIR_E_SIZE. ret_permit is
- *          all zero after anything but WEIR_OK.
+ *          the same call could pass (0: not known); or WEIR_E_ARGUMENT, WEIR_E_SIZE, WEIR_E_SHAPE
+ *          (the isolation has no begin / end). ret_permit is all zero after anything but WEIR_OK.
  *          Mode observe lets calls through even when its slots (4,096 at the least) are used up;
  *          such a permit is not tracked: ending it, also twice, gives WEIR_OK and counts nothing.
  * Owns:    the caller owns the permit's bytes. A permit that is never ended keeps its place and
  *          shows its age (oldest_call_ns), unless `permit_lease` reclaims it as lost.
- * Threads: any, also inside run. Calls no callback, allocates nothing. ret_outcome may be NULL.
+ * Threads: any, also inside run. Calls no callback but the host's clock, allocates nothing.
+ *          ret_outcome may be NULL.
  * Cost:    four locked operations; a refusal makes one.
  * Since:   0.1
  */
@@ -138,25 +141,27 @@ WEIR_API weir_status weir_begin(weir_dependency *dependency, const weir_request 
  * End a permit with what became of the call.
  *
  * The verdict is taken as said: a call that ended after its deadline is timed out only if the
- * caller says so. `code` is the application's own. The permit's bytes are zeroed.
+ * caller says so. `code` is the application's own and decides nothing. The permit's bytes are
+ * zeroed.
  * Result:  WEIR_OK; WEIR_E_STALE: it has ended before (also through a copy) or its lease ran out,
  *          nothing was counted twice; WEIR_E_ARGUMENT: NULL or no verdict, the permit still stands.
  *          A zeroed permit is WEIR_E_STALE.
- * Threads: any. Never blocks. Calls no callback.
- * Cost:    five locked operations.
+ * Threads: any. Never waits. Calls no callback but the host's clock.
+ * Cost:    five locked operations; a trial takes the breaker's lock besides.
  * Since:   0.1
  */
 WEIR_API weir_status weir_end(weir_permit *permit, weir_verdict verdict, int code);
 
 /**
- * Time left until the permit's deadline. 0: over, or not a live permit. UINT64_MAX: no deadline.
+ * Time left until the permit's deadline. 0: over, or not a live permit. UINT64_MAX: no deadline, or
+ * not tracked (see weir_begin()).
  * Threads: any; must not race with weir_end() of the same permit. Cost: one clock read. Since 0.1.
  */
 WEIR_API uint64_t weir_permit_left_ns(const weir_permit *permit);
 
 /** Time left until the call's deadline, to set socket timeouts by. 0: over. UINT64_MAX: no
- *  deadline (do not add to it). Round up when you convert to milliseconds. Inside run only. Cost:
- * one clock read. Since 0.1. */
+ *  deadline (do not add to it). Round up when you convert to milliseconds. Inside run only.
+ *  Cost: one clock read. Since 0.1. */
 WEIR_API uint64_t weir_call_left_ns(const weir_call *call);
 
 /** Tell that the other side asked to be left alone for a while (e.g. Retry-After). It comes back as

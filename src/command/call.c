@@ -135,7 +135,7 @@ weir_status weir_end(weir_permit *permit, weir_verdict verdict, int code)
     weir_dependency *dependency;
     struct wr_slot_ref slot;
 
-    (void)code; /* the application's own: travels with events and traces, decides nothing */
+    (void)code; /* the application's own; decides nothing */
     if (permit == NULL || kind < 0) {
         return WEIR_E_ARGUMENT;
     }
