@@ -4,7 +4,7 @@
  */
 #include "base/hosted.h"
 #include "guard/breaker.h"
-#include "support/crossing.h"
+#include "support/trip_threads.h"
 #include "support/race.h"
 
 #include <weir/dependency.h>

@@ -1,7 +1,7 @@
 /*
  * See crossing.h.
  */
-#include "support/crossing.h"
+#include "support/trip_threads.h"
 
 #include "support/race.h"
 

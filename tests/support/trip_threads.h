@@ -3,8 +3,8 @@
  * whether what they recorded into is open. The same driver for the library's breaker and for the
  * control that is known to lose trips.
  */
-#ifndef WEIR_TESTS_CROSSING_H
-#define WEIR_TESTS_CROSSING_H
+#ifndef WEIR_TESTS_TRIP_THREADS_H
+#define WEIR_TESTS_TRIP_THREADS_H
 
 #include <stdbool.h>
 #include <stdint.h>
