@@ -36,9 +36,20 @@ static inline int wr_clock_wait(const weir_clock *clock, _Atomic uint32_t *word,
     return clock->wait(clock->user, wr_clock_word(word), old, until_ns);
 }
 
+/* Threads of our own that wait for work wait in real time, whatever clock the calls read. */
+static inline void wr_park(_Atomic uint32_t *word, uint32_t old)
+{
+    (void)wr_clock_wait(&wr_system_clock, word, old, UINT64_MAX);
+}
+
 static inline void wr_clock_wake(const weir_clock *clock, _Atomic uint32_t *word, uint32_t count)
 {
     clock->wake(clock->user, wr_clock_word(word), count);
+}
+
+static inline void wr_unpark(_Atomic uint32_t *word, uint32_t count)
+{
+    wr_clock_wake(&wr_system_clock, word, count);
 }
 
 #endif

@@ -123,6 +123,33 @@ bool wr_text_count(const char *text, uint64_t *ret_count)
     return strchr(text, '.') == NULL && with_unit(text, 1, "", ret_count);
 }
 
+static const struct {
+    const char *name;
+    uint64_t bytes;
+} size_units[] = {{"B", 1}, {"KiB", 1024}, {"MiB", 1048576}};
+enum { SIZE_UNIT_COUNT = sizeof(size_units) / sizeof(size_units[0]) };
+
+bool wr_text_size(const char *text, uint64_t *ret_bytes)
+{
+    for (size_t i = 0; i < SIZE_UNIT_COUNT; ++i) {
+        if (with_unit(text, size_units[i].bytes, size_units[i].name, ret_bytes)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int wr_text_put_size(char *buffer, size_t size, uint64_t bytes)
+{
+    size_t unit = SIZE_UNIT_COUNT - 1;
+
+    while (unit > 0 && (bytes % size_units[unit].bytes != 0 || bytes == 0)) {
+        --unit;
+    }
+    return snprintf(buffer, size, "%" PRIu64 "%s", bytes / size_units[unit].bytes,
+                    size_units[unit].name);
+}
+
 bool wr_text_rate(const char *text, uint64_t *ret_milli, uint64_t *ret_per_ns)
 {
     static const char *const suffixes[] = {"/s", "/m", "/h"};
