@@ -34,7 +34,7 @@ function(weir_install_component name description requires private_libs)
   install(FILES ${PROJECT_BINARY_DIR}/${name}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endfunction()
 
-weir_install_component(weir "${PROJECT_DESCRIPTION}" "" "-lurcu-bp -lurcu-common -lck -pthread")
+weir_install_component(weir "${PROJECT_DESCRIPTION}" "" "-lurcu-bp -lurcu-common -lck -lm -pthread")
 weir_install_component(weir-testing "Manual clock and scripted random for testing with weir" weir "")
 weir_install_component(weir-config "YAML configuration files for weir" weir "-lyaml")
 

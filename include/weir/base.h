@@ -47,7 +47,7 @@ WEIR_BEGIN_DECLS
  *   rejected  100..   a gate refused; the work never ran, so a retry is safe
  *   failed    200..   the work ran and said so
  *   unknown   300..   the work may still run, or may have had its effect
- * Numbers are fixed for ever. Nothing in this version gives shed, shutdown, crashed or forked yet.
+ * Numbers are fixed for ever. Nothing in this version gives shed or crashed yet.
  */
 typedef int32_t weir_status;
 
@@ -57,9 +57,9 @@ typedef int32_t weir_status;
     X(WEIR_E_ARGUMENT, -1, "argument", "an argument is NULL, out of range or contradicts another") \
     X(WEIR_E_SIZE, -2, "size", "a struct's size is wrong, or its unknown tail is not zero")        \
     X(WEIR_E_MEMORY, -3, "memory", "the allocator gave nothing")                                   \
-    X(WEIR_E_STALE, -4, "stale", "the permit has ended before, or was reclaimed")                  \
+    X(WEIR_E_STALE, -4, "stale", "it has ended before, or was reclaimed")                          \
     X(WEIR_E_SHAPE, -5, "shape", "this shape of call is not allowed under this isolation")         \
-    X(WEIR_E_FORKED, -6, "forked", "a child after fork must make its own runtime")                 \
+    X(WEIR_E_FORKED, -6, "forked", "its threads are the parent's: make a new runtime")             \
     X(WEIR_E_CONFIG, -7, "config",                                                                 \
       "a setting is unknown, malformed, out of range or restart-only")                             \
     X(WEIR_E_TOO_LARGE, -8, "too_large", "a value or a table is larger than its limit")            \
@@ -78,7 +78,8 @@ typedef int32_t weir_status;
     X(WEIR_CRASHED, 201, "crashed", "the worker process died")                                     \
     X(WEIR_IGNORED, 202, "ignored", "the caller's own mistake; says nothing of the dependency")    \
     X(WEIR_TIMED_OUT, 300, "timed_out", "the deadline came while the work ran")                    \
-    X(WEIR_CANCELLED, 301, "cancelled", "given up by the caller while the work ran")
+    X(WEIR_CANCELLED, 301, "cancelled",                                                            \
+      "given up; outcome.attempts says whether the work had begun")
 
 enum {
 #define WEIR_STATUS_ENUM(symbol, number, name, meaning) symbol = (number),

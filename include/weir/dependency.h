@@ -13,7 +13,8 @@ typedef struct weir_dependency weir_dependency; /**< borrowed until weir_runtime
 
 /** Where a call runs; a command states the isolations it was written for. */
 enum {
-    WEIR_INLINE = 1 /**< on the caller's thread */
+    WEIR_INLINE = 1, /**< on the caller's thread */
+    WEIR_THREAD = 2  /**< on a worker thread of the dependency's own pool */
 };
 
 typedef struct weir_command weir_command;
@@ -23,23 +24,36 @@ typedef struct weir_dependency_options {
     /** "key: value, key: value", e.g. "max_concurrent: 20, breaker.failure_rate: 50%". NULL: none.
      *  Copied. */
     const char *settings;
-    /** Commands that will be executed here: creation checks that each may run under the isolation.
-     *  May be NULL; borrowed until the runtime ends. */
+    /** Commands that will be executed here: creation checks that each may run under the isolation,
+     *  and makes a pool's cells large enough for their values. May be NULL; borrowed until the
+     *  runtime ends. */
     const weir_command *const *commands;
     size_t command_count;
+    /** Thread isolation: make what each worker thread needs for itself (a connection, say). Called
+     *  first on every worker, before its first call; weir_call_worker() gives run the state. Not 0:
+     *  it failed; the worker takes no calls and tries again after `worker_retry`, doubled up to 64
+     *  times. May be NULL; refused with inline isolation. */
+    int (*worker_start)(void *user, void **ret_state);
+    /** End such a state, last thing on the worker thread that made it. May be NULL. */
+    void (*worker_stop)(void *user, void *state);
+    void *user; /**< for both; borrowed until the runtime ends */
 } weir_dependency_options;
 
 /**
- * Create a dependency. Memory for all its slots is taken now; its size is in
- * WEIR_COUNT_BYTES of weir_dependency_read().
+ * Create a dependency. Memory for all its slots and cells is taken now; its size is in
+ * WEIR_COUNT_BYTES of weir_dependency_read(). With thread isolation its workers are started now,
+ * all or none, with signals blocked, the affinity that the process was started with, and the
+ * default floating-point environment, whatever the calling thread has.
  *
- * Result:  WEIR_OK; WEIR_E_ARGUMENT (name not [A-Za-z0-9_.-]{1,64}, or in use), WEIR_E_SIZE,
- *          WEIR_E_CONFIG (settings; a command that forbids the isolation), WEIR_E_MEMORY. On
- *          failure nothing is left behind.
+ * Result:  WEIR_OK; WEIR_E_ARGUMENT (name not [A-Za-z0-9_.-]{1,64}, or in use; worker_start with
+ *          inline isolation), WEIR_E_SIZE, WEIR_E_CONFIG (settings; a command that forbids the
+ *          isolation), WEIR_E_MEMORY, WEIR_E_SYSTEM (a thread could not be started), WEIR_E_BUSY
+ *          (the runtime has been stopped), WEIR_E_FORKED. On failure nothing is left behind.
  *          At most 1,024 dependencies have a name of their own: every further name shares one
  *          dependency "_other", made with the options of the first that overflowed.
  * Owns:    the runtime; the handle is borrowed until weir_runtime_destroy().
- * Threads: any; blocks for a grace period. options may be NULL. Calls no callback.
+ * Threads: any; blocks for a grace period. options may be NULL. Callbacks: worker_start, on the
+ *          workers; creation does not wait for it.
  * Since:   0.1
  */
 WEIR_API weir_status weir_dependency_create(weir_runtime *runtime, const char *name,
@@ -111,7 +125,8 @@ WEIR_API weir_status weir_dependency_explain(weir_dependency *dependency, const 
     X(WEIR_COUNT_REFUSED_OFF, "refused_off", counter, "refused: switched off")                     \
     X(WEIR_COUNT_REFUSED_DEADLINE, "refused_deadline", counter, "refused: no time left")           \
     X(WEIR_COUNT_REFUSED_COST, "refused_cost", counter, "refused: cost above the burst")           \
-    X(WEIR_COUNT_REFUSED_CELLS, "refused_cells", counter, "refused: no slot was free")             \
+    X(WEIR_COUNT_REFUSED_SHUTDOWN, "refused_shutdown", counter, "refused: the runtime stops")      \
+    X(WEIR_COUNT_REFUSED_CELLS, "refused_cells", counter, "refused: no slot or cell was free")     \
     X(WEIR_COUNT_WOULD_OPEN, "would_refuse_open", counter, "mode observe: the breaker would have") \
     X(WEIR_COUNT_WOULD_RATE, "would_refuse_rate", counter, "mode observe: the rate limit would")   \
     X(WEIR_COUNT_WOULD_BULKHEAD, "would_refuse_bulkhead", counter, "mode observe: no place")       \
@@ -146,7 +161,17 @@ WEIR_API weir_status weir_dependency_explain(weir_dependency *dependency, const 
     X(WEIR_COUNT_LATENCY_P99_NS, "latency_p99_ns", gauge, "99th percentile")                       \
     X(WEIR_COUNT_LATENCY_MAX_NS, "latency_max_ns", gauge, "upper bound of the longest")            \
     X(WEIR_COUNT_BYTES, "memory_bytes", gauge, "memory held by the dependency")                    \
-    X(WEIR_COUNT_RELOADS, "reloads", counter, "snapshots published after the first")
+    X(WEIR_COUNT_RELOADS, "reloads", counter, "snapshots published after the first")               \
+    X(WEIR_COUNT_RUNNING, "running", gauge, "calls whose work runs and whose caller waits")        \
+    X(WEIR_COUNT_QUEUED, "queued", gauge, "calls that wait for a worker")                          \
+    X(WEIR_COUNT_ABANDONED, "abandoned", gauge,                                                    \
+      "calls whose work runs on after their caller left")                                          \
+    X(WEIR_COUNT_ABANDONED_NS, "abandoned_oldest_ns", gauge, "time since the first of them left")  \
+    X(WEIR_COUNT_LATE_VALUES, "late_values", counter,                                              \
+      "abandoned work that came out well after all")                                               \
+    X(WEIR_COUNT_WORKERS, "workers", gauge, "worker threads")                                      \
+    X(WEIR_COUNT_WORKER_FAILURES, "worker_failures", counter, "times that worker_start failed")    \
+    X(WEIR_COUNT_CELLS, "cells_used", gauge, "call cells in use")
 
 enum {
 #define WEIR_COUNT_ENUM(symbol, name, kind, help) symbol,

@@ -1,9 +1,17 @@
 /**
  * weir/runtime.h - the runtime: owner of dependencies, settings and metrics.
  *
- * Several runtimes in one process are independent of each other. A runtime starts no thread, so one
- * that was made before fork() works in the child; if other threads were inside weir at that moment,
- * make a new one there, as after any fork of a threaded process.
+ * Several runtimes in one process are independent of each other.
+ *
+ * Threads: none of its own until they are needed. A dependency with thread isolation has its
+ * workers; the first of them also starts the runtime's helper thread (hooks, joining and replacing
+ * workers); the first weir_queue_create() starts its timer thread. All of them sleep while nothing
+ * happens.
+ *
+ * Fork: a runtime that has started no thread works in the child (if other threads were inside weir
+ * at that moment, make a new one there, as after any fork of a threaded process). Of one that has,
+ * what needs its threads gives WEIR_E_FORKED in the child until it is made anew there;
+ * weir_runtime_destroy() may be called and frees what is safe to free.
  */
 #ifndef WEIR_RUNTIME_H
 #define WEIR_RUNTIME_H
@@ -104,14 +112,35 @@ WEIR_API size_t weir_metrics_render(weir_runtime *runtime, int32_t format, char 
                                     size_t size);
 
 /**
+ * Stop: refuse new calls, let those in flight end, end the threads.
+ *
+ * From now on every call is refused with WEIR_SHUTDOWN, inline ones and permits too. Calls that
+ * wait for a worker are turned away at once, with WEIR_SHUTDOWN. Calls that run have `grace_ns` to
+ * end; those that then still run are left as by weir_ticket_cancel(): their callers get
+ * WEIR_CANCELLED, their watched descriptors are shut down, their hooks called. Completions can
+ * still be taken. Permits are not waited for.
+ *
+ * Result:  WEIR_OK: all threads of the runtime have ended. WEIR_E_BUSY: *ret_stuck threads (may be
+ *          NULL) are still inside user code; all else has ended, and what they use stays. Call
+ *          again, with any grace, to wait for them. WEIR_E_ARGUMENT: NULL. WEIR_E_FORKED: the
+ *          threads are the parent's. In every case every call has its outcome or gets it at once.
+ * Threads: any but the runtime's own (WEIR_E_SHAPE from inside run, fallback on a worker, or a
+ *          hook); one at a time, others wait. Blocks for grace_ns and a little.
+ * Callbacks: none on this thread but argument_drop of calls turned away; worker_stop on the
+ * workers. Since:   0.1
+ */
+WEIR_API weir_status weir_runtime_stop(weir_runtime *runtime, uint64_t grace_ns, size_t *ret_stuck);
+
+/**
  * End the runtime and free everything it owns, dependencies included. NULL is fine.
  *
- * Nobody may be inside weir with this runtime. A dependency with permits that were never ended
- * keeps its memory on purpose, so that their late weir_end() is harmless (it still reads the
- * host's clock). That does not hold for permits that their lease has reclaimed or that mode observe
- * does not track: end those before, or not at all.
- * Threads: one, last. Blocks for a grace period.
- * Since:   0.1
+ * Nobody may be inside weir with this runtime; queues have been destroyed. Stops it with no grace
+ * if weir_runtime_stop() has not. A dependency with permits that were never ended, with work that
+ * is still running or with completions that were not ended keeps its memory on purpose, so that
+ * their late end is harmless (it still uses the host's clock and allocator; code and data that
+ * stuck work uses must stay too: no dlclose()). That does not hold for permits that their lease has
+ * reclaimed or that mode observe does not track: end those before, or not at all. Threads: one,
+ * last, and none of the runtime's own. Blocks for a grace period. Since:   0.1
  */
 WEIR_API void weir_runtime_destroy(weir_runtime *runtime);
 

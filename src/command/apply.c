@@ -6,6 +6,7 @@
 #include "base/rcu.h"
 #include "base/text.h"
 #include "command/event.h"
+#include "command/pool_setup.h"
 #include "command/state.h"
 
 #include <string.h>
@@ -15,9 +16,10 @@ struct change {
     weir_dependency *dependency;
     bool touched;
     struct wr_layer own;
-    struct wr_plan *plan;     /* new; after install the old one */
-    struct wr_window *window; /* new, or NULL to keep; after install the old one */
-    struct wr_rate *rate;     /* new, or NULL to keep or to end; after install the old one */
+    struct wr_plan *plan;           /* new; after install the old one */
+    struct wr_window *window;       /* new, or NULL to keep; after install the old one */
+    struct wr_worker_list recruits; /* threads that wait to be let in */
+    struct wr_rate *rate;           /* new, or NULL to keep or to end; after install the old one */
 };
 
 struct apply {
@@ -107,6 +109,13 @@ static weir_status furnish(struct change *change, struct wr_host *host, uint32_t
             return no_memory(change, error);
         }
     }
+    if (dependency->pool != NULL) {
+        const weir_status status = wr_pool_provide(dependency, plan, &change->recruits, error);
+
+        if (status != WEIR_OK) {
+            return status;
+        }
+    }
     if (plan->rate_on && (rate == NULL || !wr_rate_has_rule(rate, &plan->rate))) {
         change->rate = wr_rate_create(host, &plan->rate, now_ns, rate);
         if (change->rate == NULL) {
@@ -178,6 +187,9 @@ static void install(struct change *change)
         wr_breaker_refresh(&dependency->breaker, &plan->breaker, now_ns);
     }
     wr_slots_check_soon(&dependency->slots);
+    if (dependency->pool != NULL) {
+        wr_pool_follow(dependency, plan, &change->recruits);
+    }
     wr_bulkhead_resize(&dependency->bulkhead, plan->max_concurrent);
     dependency->own = change->own;
     wr_emit(dependency, &note);
@@ -199,6 +211,9 @@ static void confirm(weir_dependency *dependency)
 /* Free the unpublished, or after install and a grace period the replaced. */
 static void discard(struct change *change, struct wr_host *host)
 {
+    if (change->dependency->pool != NULL) {
+        wr_pool_dismiss(change->dependency->pool, &change->recruits);
+    }
     if (change->plan != NULL) {
         wr_host_release(host, change->plan, sizeof(*change->plan));
     }
@@ -273,8 +288,14 @@ weir_status weir_runtime_apply(weir_runtime *runtime, const weir_setting *settin
     if (runtime == NULL || (settings == NULL && count > 0)) {
         return wr_fail(error, WEIR_E_ARGUMENT, "give a runtime, and settings if count is not 0");
     }
+    if (!wr_runtime_is_here(runtime)) {
+        return wr_fail(error, WEIR_E_FORKED,
+                       "the runtime's threads are the parent's: make a new runtime in the child");
+    }
     wr_mutex_lock(&runtime->locked.mutex);
-    status = apply_locked(runtime, settings, count, error);
+    status = runtime->locked.stopped
+                 ? wr_fail(error, WEIR_E_BUSY, "the runtime has been stopped: make a new one")
+                 : apply_locked(runtime, settings, count, error);
     wr_mutex_unlock(&runtime->locked.mutex);
     return status;
 }

@@ -8,6 +8,7 @@
 #include "base/rcu.h"
 #include "base/saturate.h"
 #include "command/gate.h"
+#include "context/crossing.h"
 #include "policy/deadline.h"
 
 static uint32_t bit(uint32_t gate)
@@ -15,7 +16,7 @@ static uint32_t bit(uint32_t gate)
     return 1U << gate;
 }
 
-static void count_refusal(weir_dependency *dependency, weir_status reason)
+void wr_count_refusal(weir_dependency *dependency, weir_status reason)
 {
     switch (reason) {
     case WEIR_OPEN:
@@ -32,6 +33,9 @@ static void count_refusal(weir_dependency *dependency, weir_status reason)
         break;
     case WEIR_COST:
         wr_count(&dependency->counters, WR_EV_REFUSED_COST);
+        break;
+    case WEIR_SHUTDOWN:
+        wr_count(&dependency->counters, WR_EV_REFUSED_SHUTDOWN);
         break;
     case WEIR_CELLS:
         wr_count(&dependency->counters, WR_EV_REFUSED_CELLS);
@@ -89,23 +93,34 @@ static enum wr_step refuse(struct wr_gate_context *context, weir_status reason)
     attempt->taken = 0;
     attempt->reason = reason;
     attempt->retry_after_ns = context->retry_after_ns;
-    count_refusal(context->dependency, reason);
+    wr_count_refusal(context->dependency, reason);
     if (attempt->entered) {
         wr_count(&context->dependency->counters, WR_EV_TURNED_BACK);
     }
     return WR_REFUSED;
 }
 
+/* The slot says from now on what runs in its place. A permit's slot keeps its context. */
+static void hold(struct wr_attempt *attempt, uint64_t now_ns)
+{
+    const struct wr_slot_data data = {
+        /* A pooled call starts when a worker takes it. */
+        .start_ns = attempt->cell != NULL ? WR_NOT_STARTED : now_ns,
+        .deadline_ns = attempt->deadline_ns,
+        .epoch = attempt->breaker.epoch,
+        .trial_serial = attempt->breaker.serial,
+        .trial = attempt->breaker.trial,
+        .leased = attempt->ask.leased ? 1 : 0,
+        .context = attempt->ask.leased ? weir_context_retain(attempt->ask.context) : NULL};
+
+    wr_slots_hold(&attempt->dependency->slots, attempt->slot.index, attempt->slot.generation,
+                  &data);
+}
+
 static enum wr_step admit(struct wr_gate_context *context)
 {
     struct wr_attempt *const attempt = context->attempt;
     weir_dependency *const dependency = context->dependency;
-    const struct wr_slot_data data = {.start_ns = context->now_ns,
-                                      .deadline_ns = attempt->deadline_ns,
-                                      .epoch = attempt->breaker.epoch,
-                                      .trial_serial = attempt->breaker.serial,
-                                      .trial = attempt->breaker.trial,
-                                      .leased = attempt->ask.may_wait ? 0 : 1};
 
     attempt->start_ns = context->now_ns;
     if (attempt->breaker.trial != WR_BREAKER_NO_TRIAL) {
@@ -122,8 +137,20 @@ static enum wr_step admit(struct wr_gate_context *context)
         wr_count(&dependency->counters, WR_EV_UNTRACKED);
         return WR_ADMITTED;
     }
-    wr_slots_hold(&dependency->slots, attempt->slot.index, attempt->slot.generation, &data);
+    hold(attempt, context->now_ns);
     return WR_ADMITTED;
+}
+
+/* Refusals that mode observe does not pass over: there is nothing to run the call with. */
+static bool refuses_always(weir_status answer)
+{
+    return answer == WEIR_CELLS || answer == WEIR_SHUTDOWN;
+}
+
+/* Does this answer end the attempt? */
+static bool ends(const struct wr_gate_context *context, weir_status answer)
+{
+    return answer != WEIR_OK && (!context->observe || refuses_always(answer));
 }
 
 /* Has this gate refused already, in mode observe? Then only the bulkhead is still taken. */
@@ -159,7 +186,7 @@ static enum wr_step take(struct wr_gate_context *context, uint32_t first, uint32
             continue;
         }
         answer = wr_gates[i].take(context);
-        if (answer != WEIR_OK && !context->observe) {
+        if (ends(context, answer)) {
             return refuse(context, answer);
         }
         if (context->wait_until_ns != 0) {
@@ -179,7 +206,7 @@ static enum wr_step look_and_take(struct wr_gate_context *context)
     for (uint32_t i = 0; i < WR_GATE_COUNT; ++i) {
         const weir_status answer = wr_gates[i].look(context);
 
-        if (answer != WEIR_OK && !context->observe) {
+        if (ends(context, answer)) {
             return refuse(context, answer);
         }
         note_observed(context->attempt, answer);
@@ -217,13 +244,22 @@ static void attempt_init(struct wr_attempt *attempt, weir_dependency *dependency
     attempt->ask.key = ask->key;
     attempt->ask.priority = ask->priority;
     attempt->ask.may_wait = ask->may_wait;
+    attempt->ask.leased = ask->leased;
+    attempt->ask.context = ask->context;
     attempt->began_ns = ask->now_ns;
     attempt->deadline_ns = wr_deadline(ask->now_ns, plan->timeout_ns, ask->within_ns);
+    if (ask->context != NULL) {
+        attempt->deadline_ns =
+            wr_context_deadline(ask->context, attempt->deadline_ns, ask->now_ns,
+                                dependency->host->clock.now == wr_system_now ? 1 : 0);
+    }
+    attempt->observe = plan->mode == WR_MODE_OBSERVE;
     attempt->breaker.epoch = 0;
     attempt->breaker.serial = 0;
     attempt->breaker.trial = WR_BREAKER_NO_TRIAL;
     attempt->slot.generation = 0;
     attempt->slot.index = WR_SLOT_NONE;
+    attempt->cell = NULL;
     attempt->plan_generation = plan->generation;
     attempt->taken = 0;
     attempt->entered = false;

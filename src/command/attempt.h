@@ -8,6 +8,9 @@
  *       -> REFUSED                       nothing is held
  *       -> WAIT -> resume -> ...         when granted, or when now >= wait_until_ns
  *
+ * An admitted attempt of a pool has a cell besides; it may also end by leave and release, when its
+ * caller leaves before its work returns, or by withdraw, when it never ran.
+ *
  * An attempt that waits is linked into the dependency's list: it must not move until its last
  * resume has returned.
  */
@@ -30,6 +33,8 @@ struct wr_ask {
     uint64_t key;       /* seam for limits by key; no gate reads it yet */
     uint32_t priority;  /* seam for shedding; no gate reads it yet */
     bool may_wait;
+    bool leased;                 /* a permit: permit_lease applies, and it keeps the context */
+    const weir_context *context; /* its deadline bounds the call's; NULL: none */
 };
 
 /* The slot that an admitted attempt holds: all that a permit needs. */
@@ -46,7 +51,9 @@ struct wr_attempt {
     uint64_t deadline_ns; /* WR_NO_DEADLINE: none */
     struct wr_breaker_permit breaker;
     struct wr_slot_ref slot;
+    struct wr_cell *cell; /* of a pooled call; NULL: none */
     uint64_t plan_generation;
+    bool observe;            /* mode observe: nobody leaves this call */
     uint32_t taken;          /* bits: gates that hold something for this attempt */
     bool entered;            /* past the looks: counted as begun */
     uint32_t at;             /* gate whose wait goes on */
@@ -78,6 +85,20 @@ enum wr_step wr_attempt_resume(struct wr_attempt *attempt, uint64_t now_ns);
  */
 enum wr_settled wr_attempt_settle(weir_dependency *dependency, struct wr_slot_ref slot,
                                   weir_status kind, uint64_t now_ns, uint64_t *ret_took_ns);
+
+/* Settle a call whose caller leaves while its work runs since `start_ns`: the slot and the place
+ * stay taken until wr_attempt_release(). */
+void wr_attempt_leave(weir_dependency *dependency, struct wr_slot_ref slot, weir_status kind,
+                      uint64_t start_ns, uint64_t now_ns);
+void wr_attempt_release(weir_dependency *dependency, struct wr_slot_ref slot);
+
+/* An admitted call never ran: what it took goes back, but for its tokens, and it counts as refused
+ * for this reason. */
+void wr_attempt_withdraw(weir_dependency *dependency, struct wr_slot_ref slot, weir_status reason,
+                         uint64_t now_ns);
+
+/* Count a refusal. */
+void wr_count_refusal(weir_dependency *dependency, weir_status reason);
 
 /* Would a call pass now, without waiting? Writes nothing. WEIR_OK, or the refusal's reason. */
 weir_status wr_attempt_query(weir_dependency *dependency, const struct wr_ask *ask,

@@ -1,18 +1,19 @@
 /*
- * The public shapes: execute, begin and end. Everything that decides is in attempt.c; here are the
- * caller's structs, the waiting and the running.
+ * The public shapes execute, begin and end. Everything that decides is in attempt.c; here are the
+ * caller's structs, the waiting for places and tokens, and running inline. What becomes of a call
+ * in a pool is in pooled.c and job.c; the shape submit is in submit.c.
  */
 #include "base/options.h"
 #include "base/raw.h"
 #include "base/saturate.h"
 #include "command/attempt.h"
-#include "command/state.h"
+#include "command/fallback.h"
+#include "command/job.h"
+#include "command/request.h"
+#include "policy/classify.h"
 #include "policy/deadline.h"
 
 #include <string.h>
-
-/* Sizes of the first released versions. */
-enum { COMMAND_MINIMUM = sizeof(weir_command), REQUEST_MINIMUM = sizeof(weir_request) };
 
 /* A permit's words: the dependency (0: ended), the slot's generation, its index; the rest is 0. */
 enum { PERMIT_DEPENDENCY, PERMIT_GENERATION, PERMIT_INDEX };
@@ -45,57 +46,6 @@ static weir_dependency *permit_read(const weir_permit *permit, struct wr_slot_re
     return dependency;
 }
 
-static weir_status usage(weir_outcome *outcome, weir_status status)
-{
-    if (outcome != NULL) {
-        *outcome = (weir_outcome){.kind = status};
-    }
-    return status;
-}
-
-/* Member by member: clearing the 128 bytes at once is a microcoded loop, which costs 10 ns. */
-static void fill_outcome(weir_outcome *outcome, const struct wr_attempt *attempt)
-{
-    outcome->kind = attempt->reason;
-    outcome->source = WEIR_BY_NOBODY;
-    outcome->code = 0;
-    outcome->fallback_code = 0;
-    outcome->signal = 0;
-    outcome->attempts = 0;
-    outcome->flags = attempt->flags;
-    outcome->reserved32 = 0;
-    outcome->latency_ns = 0;
-    outcome->retry_after_ns = attempt->retry_after_ns;
-    outcome->answer_age_ns = 0;
-    outcome->generation = attempt->plan_generation;
-    memset(outcome->trace_id, 0, sizeof(outcome->trace_id));
-    for (size_t i = 0; i < sizeof(outcome->reserved) / sizeof(outcome->reserved[0]); ++i) {
-        outcome->reserved[i] = 0;
-    }
-}
-
-/* Read the caller's request in place; NULL stands for an empty one. */
-static const weir_request *read_request(weir_request *room, const weir_request *given,
-                                        weir_status *ret_status)
-{
-    static const weir_request empty = {.size = sizeof(empty)};
-
-    return given == NULL ? &empty
-                         : wr_options_view(room, sizeof(*room), REQUEST_MINIMUM, given,
-                                           "weir_request", ret_status);
-}
-
-static void ask_init(struct wr_ask *ask, const weir_dependency *dependency,
-                     const weir_request *request, bool may_wait)
-{
-    ask->now_ns = wr_dependency_now(dependency);
-    ask->within_ns = request->within_ns;
-    ask->cost = request->cost != 0 ? request->cost : 1;
-    ask->key = 0;
-    ask->priority = 0;
-    ask->may_wait = may_wait;
-}
-
 weir_status weir_begin(weir_dependency *dependency, const weir_request *request,
                        weir_permit *ret_permit, weir_outcome *ret_outcome)
 {
@@ -109,22 +59,23 @@ weir_status weir_begin(weir_dependency *dependency, const weir_request *request,
         permit_clear(ret_permit);
     }
     if (dependency == NULL || ret_permit == NULL) {
-        return usage(ret_outcome, WEIR_E_ARGUMENT);
+        return wr_usage(ret_outcome, WEIR_E_ARGUMENT);
     }
-    read = read_request(&room, request, &status);
+    read = wr_request_view(&room, request, &status);
     if (read == NULL) {
-        return usage(ret_outcome, status);
+        return wr_usage(ret_outcome, status);
     }
     if (!dependency->isolator->begin_end) {
-        return usage(ret_outcome, WEIR_E_SHAPE);
+        return wr_usage(ret_outcome, WEIR_E_SHAPE);
     }
-    ask_init(&ask, dependency, read, false);
+    wr_ask_init(&ask, dependency, read, wr_request_context(read));
+    ask.leased = true;
     if (wr_attempt_ask(dependency, &ask, &attempt) == WR_ADMITTED) {
         attempt.reason = WEIR_OK;
         permit_write(ret_permit, dependency, attempt.slot);
     }
     if (ret_outcome != NULL) {
-        fill_outcome(ret_outcome, &attempt);
+        wr_outcome_begin(ret_outcome, &attempt);
     }
     return attempt.reason;
 }
@@ -150,40 +101,43 @@ weir_status weir_end(weir_permit *permit, weir_verdict verdict, int code)
                : WEIR_OK;
 }
 
+/* A live permit's slot; false: it has ended, or (*ret_tracked) is not followed. */
+static bool permit_look(const weir_permit *permit, weir_dependency **ret_dependency,
+                        uint64_t *ret_deadline_ns, void **ret_context)
+{
+    struct wr_slot_ref slot;
+
+    *ret_dependency = permit != NULL ? permit_read(permit, &slot) : NULL;
+    *ret_context = NULL;
+    *ret_deadline_ns = UINT64_MAX;
+    if (*ret_dependency == NULL) {
+        return false;
+    }
+    return slot.index == WR_SLOT_NONE ||
+           wr_slots_look(&(*ret_dependency)->slots, slot.index, slot.generation, ret_deadline_ns,
+                         ret_context);
+}
+
 uint64_t weir_permit_left_ns(const weir_permit *permit)
 {
     weir_dependency *dependency;
-    struct wr_slot_ref slot;
     uint64_t deadline_ns;
+    void *context;
 
-    if (permit == NULL) {
+    if (!permit_look(permit, &dependency, &deadline_ns, &context)) {
         return 0;
     }
-    dependency = permit_read(permit, &slot);
-    if (dependency == NULL) {
-        return 0;
-    }
-    if (slot.index == WR_SLOT_NONE) {
-        return UINT64_MAX;
-    }
-    if (!wr_slots_deadline(&dependency->slots, slot.index, slot.generation, &deadline_ns)) {
-        return 0;
-    }
-    return wr_deadline_left(deadline_ns, wr_dependency_now(dependency));
+    return deadline_ns == UINT64_MAX ? UINT64_MAX
+                                     : wr_deadline_left(deadline_ns, wr_dependency_now(dependency));
 }
 
-static weir_status check_execute(const weir_dependency *dependency, const weir_command *command,
-                                 const weir_request *request)
+const weir_context *weir_permit_context(const weir_permit *permit)
 {
-    if (command->run == NULL || command->name == NULL ||
-        (command->result_max > 0 && request->result == NULL) ||
-        (request->argument == NULL && request->argument_size > 0)) {
-        return WEIR_E_ARGUMENT;
-    }
-    if ((command->isolations & dependency->isolator->isolation) == 0) {
-        return WEIR_E_SHAPE;
-    }
-    return request->argument_size > command->argument_max ? WEIR_E_TOO_LARGE : WEIR_OK;
+    weir_dependency *dependency;
+    uint64_t deadline_ns;
+    void *context;
+
+    return permit_look(permit, &dependency, &deadline_ns, &context) ? context : NULL;
 }
 
 /* Sleep through the waits that the gates ask for. */
@@ -205,7 +159,11 @@ static enum wr_step admit_waiting(weir_dependency *dependency, const struct wr_a
 struct rest {
     weir_verdict (*classify)(int code);
     void (*argument_drop)(void *argument);
+    int (*fallback)(weir_call *call, const void *argument, void *result);
     const void *argument;
+    void *result;
+    uint64_t within_ns;
+    struct wr_crossing crossing; /* borrowed from the caller; no carriers: nothing hops */
 };
 
 static void drop_argument(const struct rest *rest)
@@ -218,27 +176,32 @@ static void drop_argument(const struct rest *rest)
     }
 }
 
-/* What happened, from what run said and when. Ignored and cancelled stay what they are even when
- * they came late: they say nothing of the dependency. */
-static weir_status judge(weir_verdict verdict, bool late)
+static void rest_init(struct rest *rest, const weir_command *command, const weir_request *request,
+                      const weir_context *context)
 {
-    const weir_status kind = wr_verdict_kind(verdict);
-
-    if (kind == WEIR_IGNORED || kind == WEIR_CANCELLED) {
-        return kind;
-    }
-    if (late) {
-        return WEIR_TIMED_OUT;
-    }
-    return kind < 0 ? WEIR_FAILED : kind;
+    rest->classify = command->classify;
+    rest->argument_drop = command->argument_drop;
+    rest->fallback = command->fallback;
+    rest->argument = request->argument;
+    rest->result = request->result;
+    rest->within_ns = request->within_ns;
+    wr_crossing_borrow(&rest->crossing, context);
 }
 
-static weir_verdict classify(const struct rest *rest, int code)
+/* Run on this thread, in the call's context if that is another one than the thread's. */
+static int run_here(const weir_command *command, const weir_request *request,
+                    const struct rest *rest, const struct wr_isolator *isolator, weir_call *call)
 {
-    if (rest->classify != NULL) {
-        return rest->classify(code);
+    struct wr_crossed crossed;
+    int code;
+
+    if (request->context == NULL) {
+        return isolator->run(call, command, request->argument, request->result);
     }
-    return code == 0 ? WEIR_V_OK : WEIR_V_FAILED;
+    wr_crossing_enter(&rest->crossing, &crossed);
+    code = isolator->run(call, command, request->argument, request->result);
+    wr_crossing_leave(&rest->crossing, &crossed);
+    return code;
 }
 
 static weir_status run_admitted(const weir_command *command, const weir_request *request,
@@ -247,12 +210,12 @@ static weir_status run_admitted(const weir_command *command, const weir_request 
 {
     weir_dependency *const dependency = attempt->dependency;
     weir_call call = {.clock = &dependency->host->clock, .deadline_ns = attempt->deadline_ns};
-    const int code = dependency->isolator->run(&call, command, request->argument, request->result);
+    const int code = run_here(command, request, rest, dependency->isolator, &call);
     const uint64_t now_ns = wr_dependency_now(dependency);
-    const weir_verdict verdict = classify(rest, code);
-    const weir_status kind = judge(verdict, wr_deadline_over(attempt->deadline_ns, now_ns));
+    const weir_verdict verdict = wr_verdict_of(rest->classify, code);
+    const weir_status kind = wr_judge(verdict, wr_deadline_over(attempt->deadline_ns, now_ns));
 
-    fill_outcome(outcome, attempt);
+    wr_outcome_begin(outcome, attempt);
     outcome->kind = kind;
     outcome->code = code;
     outcome->attempts = 1;
@@ -271,11 +234,34 @@ static weir_status run_admitted(const weir_command *command, const weir_request 
 
 static weir_status refused(weir_outcome *outcome, const struct wr_attempt *attempt)
 {
-    fill_outcome(outcome, attempt);
+    wr_outcome_begin(outcome, attempt);
     if ((attempt->flags & WEIR_FLAG_WAITED) != 0) {
         outcome->latency_ns = wr_sat_sub(wr_dependency_now(attempt->dependency), attempt->began_ns);
     }
     return attempt->reason;
+}
+
+/* A call that stayed on this thread and has no value. An inline call that timed out has used its
+ * caller's time already: it gets no fallback. */
+static weir_status answer_instead(const struct rest *rest, const struct wr_attempt *attempt,
+                                  weir_status status, weir_outcome *outcome)
+{
+    const weir_clock *const clock = &attempt->dependency->host->clock;
+
+    if (status == WEIR_OK || rest->fallback == NULL || status == WEIR_TIMED_OUT) {
+        return status;
+    }
+    return wr_fall_back(
+        &(struct wr_fallback){.answer = rest->fallback,
+                              .argument = rest->argument,
+                              .result = rest->result,
+                              .crossing = &rest->crossing,
+                              .clock = clock,
+                              .by_ns = wr_context_deadline(
+                                  rest->crossing.context,
+                                  wr_deadline(attempt->began_ns, UINT64_MAX, rest->within_ns),
+                                  attempt->began_ns, clock->now == wr_system_now ? 1 : 0)},
+        status, outcome);
 }
 
 weir_status weir_execute(weir_dependency *dependency, const weir_command *command,
@@ -283,35 +269,31 @@ weir_status weir_execute(weir_dependency *dependency, const weir_command *comman
 {
     WR_RAW weir_outcome outcome_room;
     weir_outcome *const outcome = ret_outcome != NULL ? ret_outcome : &outcome_room;
-    WR_RAW weir_command command_room;
-    WR_RAW weir_request request_room;
+    WR_RAW struct wr_call_room room;
     WR_RAW struct wr_attempt attempt;
     WR_RAW struct wr_ask ask;
     WR_RAW struct rest rest;
-    weir_status status = WEIR_E_ARGUMENT;
+    const weir_context *context;
+    weir_status status = wr_call_view(&room, dependency, &command, &request);
 
-    if (dependency == NULL || command == NULL) {
-        return usage(ret_outcome, status);
+    if (status == WEIR_OK && request->result == NULL && command->result_max > 0) {
+        status = WEIR_E_ARGUMENT;
     }
-    command = wr_options_view(&command_room, sizeof(command_room), COMMAND_MINIMUM, command,
-                              "weir_command", &status);
-    request = command != NULL ? read_request(&request_room, request, &status) : NULL;
-    if (command == NULL || request == NULL) {
-        return usage(ret_outcome, status);
-    }
-    status = check_execute(dependency, command, request);
     if (status != WEIR_OK) {
-        return usage(ret_outcome, status);
+        return wr_usage(ret_outcome, status);
     }
-    rest.classify = command->classify;
-    rest.argument_drop = command->argument_drop;
-    rest.argument = request->argument;
-    ask_init(&ask, dependency, request, true);
-    if (admit_waiting(dependency, &ask, &attempt) == WR_ADMITTED) {
-        status = run_admitted(command, request, &rest, &attempt, outcome);
-    } else {
+    context = wr_request_context(request);
+    rest_init(&rest, command, request, context);
+    wr_ask_init(&ask, dependency, request, context);
+    ask.may_wait = true;
+    if (admit_waiting(dependency, &ask, &attempt) != WR_ADMITTED) {
         status = refused(outcome, &attempt);
+    } else if (dependency->pool != NULL) {
+        return wr_pooled_execute(&attempt, command, request, context, outcome);
+    } else {
+        status = run_admitted(command, request, &rest, &attempt, outcome);
     }
+    status = answer_instead(&rest, &attempt, status, outcome);
     drop_argument(&rest);
     return status;
 }

@@ -5,6 +5,7 @@
 #include "base/options.h"
 #include "base/rcu.h"
 #include "command/event.h"
+#include "command/pool_setup.h"
 #include "command/state.h"
 
 #include <string.h>
@@ -29,6 +30,7 @@ void wr_dependency_free(weir_dependency *dependency)
         wr_host_release(host, plan, sizeof(*plan));
     }
     wr_rate_destroy(atomic_load_explicit(&dependency->rate, memory_order_relaxed));
+    wr_pool_teardown(dependency);
     wr_breaker_destroy(&dependency->breaker);
     wr_bulkhead_destroy(&dependency->bulkhead);
     wr_slots_destroy(&dependency->slots);
@@ -102,9 +104,10 @@ static void breaker_changed(void *user, const struct wr_breaker_change *change)
 }
 
 /* A dependency without plan, window and rate limit. */
-static weir_dependency *dependency_new(struct wr_host *host, const char *name,
+static weir_dependency *dependency_new(weir_runtime *runtime, const char *name,
                                        const weir_dependency_options *options)
 {
+    struct wr_host *const host = &runtime->host;
     weir_dependency *const dependency = wr_host_allocate(host, sizeof(*dependency));
 
     if (dependency == NULL) {
@@ -115,6 +118,7 @@ static weir_dependency *dependency_new(struct wr_host *host, const char *name,
     dependency->isolator = &wr_inline_isolator;
     dependency->commands = options->commands;
     dependency->command_count = options->command_count;
+    dependency->timer = &runtime->timer;
     dependency->counters.host = host;
     (void)wr_slots_init(&dependency->slots, 0, host);
     wr_bulkhead_init(&dependency->bulkhead, 0, &host->clock);
@@ -123,13 +127,31 @@ static weir_dependency *dependency_new(struct wr_host *host, const char *name,
     return dependency;
 }
 
+/* What the isolation needs beside what every dependency has. */
+static weir_status isolate(weir_runtime *runtime, weir_dependency *dependency,
+                           const struct wr_plan *plan, const weir_dependency_options *options,
+                           struct wr_worker_list *ret_recruits, weir_error *error)
+{
+    if (plan->isolation == WEIR_THREAD) {
+        return wr_pool_setup(dependency, plan, options, &runtime->helper, ret_recruits, error);
+    }
+    if (options->worker_start != NULL || options->worker_stop != NULL) {
+        return wr_fail(error, WEIR_E_ARGUMENT,
+                       "%s: worker_start and worker_stop are for isolation thread, inline has no "
+                       "workers: remove them",
+                       dependency->name);
+    }
+    return WEIR_OK;
+}
+
 static weir_status dependency_make(weir_runtime *runtime, const char *name,
                                    const weir_dependency_options *options,
-                                   weir_dependency **ret_dependency, weir_error *error)
+                                   weir_dependency **ret_dependency,
+                                   struct wr_worker_list *ret_recruits, weir_error *error)
     WR_REQUIRES(runtime->locked.mutex)
 {
     struct wr_host *const host = &runtime->host;
-    weir_dependency *const dependency = dependency_new(host, name, options);
+    weir_dependency *const dependency = dependency_new(runtime, name, options);
     struct wr_plan *plan = NULL;
     weir_status status = WEIR_OK;
 
@@ -149,6 +171,8 @@ static weir_status dependency_make(weir_runtime *runtime, const char *name,
         status = wr_plan_make(plan, &runtime->locked.defaults, &dependency->own, name, error);
     }
     if (status == WEIR_OK) {
+        dependency->isolator =
+            plan->isolation == WEIR_THREAD ? &wr_thread_isolator : &wr_inline_isolator;
         status = check_commands(dependency, error);
     }
     if (status != WEIR_OK) {
@@ -159,6 +183,10 @@ static weir_status dependency_make(weir_runtime *runtime, const char *name,
         status =
             wr_fail(error, WEIR_E_MEMORY,
                     "no memory for dependency %s: lower max_concurrent or the window's size", name);
+        goto fail;
+    }
+    status = isolate(runtime, dependency, plan, options, ret_recruits, error);
+    if (status != WEIR_OK) {
         goto fail;
     }
     wr_bulkhead_resize(&dependency->bulkhead, plan->max_concurrent);
@@ -178,10 +206,14 @@ static weir_status add_locked(weir_runtime *runtime, const char *name,
     struct wr_registry *const old = wr_registry_of(runtime);
     const bool overflow = old->count >= WR_DEPENDENCIES_MAX;
     const char *const own_name = overflow ? "_other" : name;
+    struct wr_worker_list recruits = {0};
     weir_dependency *dependency = NULL;
     struct wr_registry *registry;
     weir_status status;
 
+    if (runtime->locked.stopped) {
+        return wr_fail(error, WEIR_E_BUSY, "the runtime has been stopped: make a new one");
+    }
     if (wr_registry_find(old, name) != NULL) {
         return wr_fail(error, WEIR_E_ARGUMENT,
                        "dependency %s exists: use weir_dependency_find(), or another name", name);
@@ -190,18 +222,25 @@ static weir_status add_locked(weir_runtime *runtime, const char *name,
         *ret_dependency = runtime->locked.other;
         return WEIR_OK;
     }
-    status = dependency_make(runtime, own_name, options, &dependency, error);
+    status = dependency_make(runtime, own_name, options, &dependency, &recruits, error);
     if (dependency == NULL) {
         return status;
     }
     registry = wr_registry_with(&runtime->host, old, dependency);
     if (registry == NULL) {
+        if (dependency->pool != NULL) {
+            wr_pool_dismiss(dependency->pool, &recruits);
+        }
         wr_dependency_free(dependency);
         return wr_fail(error, WEIR_E_MEMORY, "no memory to register dependency %s", name);
     }
     /* Release: whoever finds it finds it complete. */
     atomic_store_explicit(&runtime->registry, registry, memory_order_release);
     runtime->locked.other = overflow ? dependency : NULL;
+    if (dependency->pool != NULL) {
+        wr_timer_add_pool(&runtime->timer, dependency->pool);
+        wr_pool_follow(dependency, wr_plan_of(dependency), &recruits);
+    }
     *ret_old = old;
     *ret_dependency = dependency;
     return WEIR_OK;
@@ -234,6 +273,10 @@ weir_status weir_dependency_create(weir_runtime *runtime, const char *name,
     }
     if (status != WEIR_OK) {
         return status;
+    }
+    if (!wr_runtime_is_here(runtime)) {
+        return wr_fail(error, WEIR_E_FORKED,
+                       "the runtime's threads are the parent's: make a new runtime in the child");
     }
     wr_mutex_lock(&runtime->locked.mutex);
     status = add_locked(runtime, name, &copy, &old, &dependency, error);

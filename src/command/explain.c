@@ -129,6 +129,25 @@ static void put_breaker(struct wr_sink *text, weir_dependency *dependency,
     put_next(text, plan, &state, view, now_ns);
 }
 
+static void put_pool(struct wr_sink *text, const struct wr_pool *pool, const struct wr_plan *plan,
+                     const struct wr_slot_census *census, uint64_t now_ns)
+{
+    wr_sink_put(text,
+                "pool: %" PRIu32 " workers of %" PRIu32 "; %" PRIu64 " calls run, %" PRIu64
+                " queued, %" PRIu64 " abandoned",
+                atomic_load_explicit(&pool->alive, memory_order_relaxed), plan->threads,
+                census->held - census->queued, census->queued, census->abandoned);
+    if (census->abandoned > 0) {
+        put_duration(text, ", the oldest for ", wr_sat_sub(now_ns, census->oldest_left_ns), "");
+    }
+    wr_sink_put(text, "; %" PRIu32 " of %" PRIu32 " cells used\n", wr_cells_used(&pool->cells),
+                atomic_load_explicit(&pool->cells.capacity, memory_order_relaxed));
+    if (atomic_load_explicit(&pool->worker_failures, memory_order_relaxed) > 0) {
+        wr_sink_put(text, "  worker_start has failed %" PRIu64 " times\n",
+                    atomic_load_explicit(&pool->worker_failures, memory_order_relaxed));
+    }
+}
+
 static void explain_all(struct wr_sink *text, weir_dependency *dependency,
                         const struct wr_plan *plan)
 {
@@ -148,6 +167,9 @@ static void explain_all(struct wr_sink *text, weir_dependency *dependency,
     wr_sink_put(text,
                 "bulkhead: %" PRIu32 " of %" PRIu32 " places held, %" PRIu32 " calls waiting\n",
                 view.in_flight, plan->max_concurrent, view.queued);
+    if (dependency->pool != NULL) {
+        put_pool(text, dependency->pool, plan, &census, now_ns);
+    }
     if (view.rate_on) {
         wr_sink_put(text, "rate limit: %" PRIu64 " tokens available, ", view.tokens);
         put_setting(text, plan, WR_RATE);

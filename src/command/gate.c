@@ -17,6 +17,10 @@ static weir_status refuses(struct wr_gate_context *context, weir_status reason,
 
 static weir_status off_look(struct wr_gate_context *context)
 {
+    /* Relaxed: a call that just misses it meets a closed pool, or runs as one begun before. */
+    if (atomic_load_explicit(&context->dependency->stopping, memory_order_relaxed) != 0) {
+        return refuses(context, WEIR_SHUTDOWN, 0);
+    }
     return context->plan->mode == WR_MODE_OFF ? refuses(context, WEIR_OFF, 0) : WEIR_OK;
 }
 
@@ -114,9 +118,47 @@ static weir_status bulkhead_look(struct wr_gate_context *context)
 {
     const bool may_wait = context->may_wait && context->plan->max_wait_ns > 0;
 
+    if (context->plan->abandoned_max != WR_OFF && context->dependency->pool != NULL &&
+        atomic_load_explicit(&context->dependency->pool->abandoned, memory_order_relaxed) >=
+            context->plan->abandoned_max) {
+        return refuses(context, WEIR_BULKHEAD, 0);
+    }
     return !may_wait && wr_bulkhead_full(wr_bulkhead_read(&context->dependency->bulkhead))
                ? refuses(context, WEIR_BULKHEAD, 0)
                : WEIR_OK;
+}
+
+static void bulkhead_give(struct wr_gate_context *context)
+{
+    struct wr_attempt *const attempt = context->attempt;
+    weir_dependency *const dependency = context->dependency;
+
+    if (attempt->cell != NULL) {
+        wr_cells_put(&dependency->pool->cells, attempt->cell);
+        attempt->cell = NULL;
+    }
+    if (attempt->slot.index != WR_SLOT_NONE) {
+        wr_count(&dependency->counters, WR_EV_TAKEN_IN_VAIN);
+        wr_slots_free(&dependency->slots, attempt->slot.index, attempt->slot.generation);
+        attempt->slot.index = WR_SLOT_NONE;
+        wr_bulkhead_give(&dependency->bulkhead);
+    }
+}
+
+/* With a slot in hand: find the cell of a pooled call. */
+static weir_status take_cell(struct wr_gate_context *context)
+{
+    struct wr_pool *const pool = context->dependency->pool;
+
+    if (pool == NULL) {
+        return WEIR_OK;
+    }
+    context->attempt->cell = wr_cells_take(&pool->cells);
+    if (context->attempt->cell != NULL) {
+        return WEIR_OK;
+    }
+    bulkhead_give(context);
+    return refuses(context, WEIR_CELLS, 0);
 }
 
 /* With a place in hand: find the slot. */
@@ -125,12 +167,14 @@ static weir_status claim_slot(struct wr_gate_context *context)
     struct wr_slot_ref *const slot = &context->attempt->slot;
 
     if (wr_slots_claim(&context->dependency->slots, &slot->index, &slot->generation)) {
-        return WEIR_OK;
+        return take_cell(context);
     }
     slot->index = WR_SLOT_NONE;
     wr_bulkhead_give(&context->dependency->bulkhead);
-    /* Mode observe refuses nothing: the call goes on, but nothing is held for it. */
-    return context->observe ? WEIR_OK : refuses(context, WEIR_CELLS, 0);
+    /* Mode observe refuses nothing: the call goes on, but nothing is held for it. A pooled call
+     * cannot go on without a cell. */
+    return context->observe && context->dependency->pool == NULL ? WEIR_OK
+                                                                 : refuses(context, WEIR_CELLS, 0);
 }
 
 static weir_status wait_for_place(struct wr_gate_context *context)
@@ -158,8 +202,8 @@ static weir_status bulkhead_take(struct wr_gate_context *context)
         return claim_slot(context);
     }
     if (context->observe && wr_bulkhead_take_anyway(bulkhead)) {
-        (void)claim_slot(context);
-        return refuses(context, WEIR_BULKHEAD, 0); /* noted; the call goes on */
+        /* Noted; the call goes on, if there is anything to go on with. */
+        return claim_slot(context) == WEIR_OK ? refuses(context, WEIR_BULKHEAD, 0) : WEIR_CELLS;
     }
     if (context->may_wait && context->plan->max_wait_ns > 0) {
         return wait_for_place(context);
@@ -179,17 +223,6 @@ static weir_status bulkhead_again(struct wr_gate_context *context)
             0);
     }
     return claim_slot(context);
-}
-
-static void bulkhead_give(struct wr_gate_context *context)
-{
-    const struct wr_slot_ref *const slot = &context->attempt->slot;
-
-    if (slot->index != WR_SLOT_NONE) {
-        wr_count(&context->dependency->counters, WR_EV_TAKEN_IN_VAIN);
-        wr_slots_free(&context->dependency->slots, slot->index, slot->generation);
-        wr_bulkhead_give(&context->dependency->bulkhead);
-    }
 }
 
 /* ---- rate limit ---- */

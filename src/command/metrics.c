@@ -68,6 +68,7 @@ static const struct {
     {WEIR_COUNT_REFUSED_OFF, WR_EV_REFUSED_OFF},
     {WEIR_COUNT_REFUSED_DEADLINE, WR_EV_REFUSED_DEADLINE},
     {WEIR_COUNT_REFUSED_COST, WR_EV_REFUSED_COST},
+    {WEIR_COUNT_REFUSED_SHUTDOWN, WR_EV_REFUSED_SHUTDOWN},
     {WEIR_COUNT_REFUSED_CELLS, WR_EV_REFUSED_CELLS},
     {WEIR_COUNT_WOULD_OPEN, WR_EV_WOULD_OPEN},
     {WEIR_COUNT_WOULD_RATE, WR_EV_WOULD_RATE},
@@ -78,6 +79,7 @@ static const struct {
     {WEIR_COUNT_STALE, WR_EV_STALE},
     {WEIR_COUNT_OUTSIDE_WINDOW, WR_EV_OUTSIDE},
     {WEIR_COUNT_SLOTS_LOST, WR_EV_LOST},
+    {WEIR_COUNT_LATE_VALUES, WR_EV_LATE_VALUE},
 };
 
 static uint64_t total(const uint64_t *value, size_t first, size_t last)
@@ -120,7 +122,8 @@ static void read_counters(weir_dependency *dependency, uint64_t *value,
     entered = wr_counters_read(from, WR_EV_ENTERED) - turned_back;
 
     value[WEIR_COUNT_CALLS_SUBMITTED] = entered + refused;
-    value[WEIR_COUNT_CALLS_OPEN] = wr_bulkhead_held(word) + wr_bulkhead_waiters(word);
+    /* Left calls hold places and have their outcome. */
+    value[WEIR_COUNT_CALLS_OPEN] = census.held + census.claimed + wr_bulkhead_waiters(word);
     value[WEIR_COUNT_ATTEMPTS_BEGUN] = entered - for_places - for_tokens;
     value[WEIR_COUNT_ATTEMPTS_SETTLED] =
         total(value, WEIR_COUNT_CALLS_OK, WEIR_COUNT_CALLS_UNTRACKED);
@@ -128,7 +131,11 @@ static void read_counters(weir_dependency *dependency, uint64_t *value,
     value[WEIR_COUNT_SLOTS_TAKEN] = entered + wr_counters_read(from, WR_EV_TAKEN_IN_VAIN) -
                                     for_places - value[WEIR_COUNT_CALLS_UNTRACKED];
     value[WEIR_COUNT_SLOTS_RETURNED] = wr_sat_sub(census.returned, value[WEIR_COUNT_SLOTS_LOST]);
-    value[WEIR_COUNT_SLOTS_HELD] = census.held + census.claimed;
+    value[WEIR_COUNT_SLOTS_HELD] = census.held + census.claimed + census.abandoned;
+    value[WEIR_COUNT_RUNNING] = census.held - census.queued;
+    value[WEIR_COUNT_QUEUED] = census.queued;
+    value[WEIR_COUNT_ABANDONED] = census.abandoned;
+    value[WEIR_COUNT_ABANDONED_NS] = wr_sat_sub(check->now_ns, census.oldest_left_ns);
     value[WEIR_COUNT_WAITING] = wr_bulkhead_waiters(word);
     value[WEIR_COUNT_LIMIT] = wr_bulkhead_limit(word);
     value[WEIR_COUNT_OVERDUE] = census.overdue;
@@ -145,7 +152,21 @@ static uint64_t bytes_of(const weir_dependency *dependency)
     return sizeof(*dependency) + sizeof(struct wr_plan) + wr_slots_bytes(&dependency->slots) +
            wr_counters_bytes(&dependency->counters) +
            (window != NULL ? wr_window_bytes(window) : 0) +
-           (rate != NULL ? wr_rate_bytes(rate) : 0);
+           (rate != NULL ? wr_rate_bytes(rate) : 0) +
+           (dependency->pool != NULL ? wr_pool_bytes(dependency->pool) : 0);
+}
+
+static void read_pool(const struct wr_pool *pool, uint64_t *value)
+{
+    value[WEIR_COUNT_WORKERS] = 0;
+    value[WEIR_COUNT_WORKER_FAILURES] = 0;
+    value[WEIR_COUNT_CELLS] = 0;
+    if (pool != NULL) {
+        value[WEIR_COUNT_WORKERS] = atomic_load_explicit(&pool->alive, memory_order_relaxed);
+        value[WEIR_COUNT_WORKER_FAILURES] =
+            atomic_load_explicit(&pool->worker_failures, memory_order_relaxed);
+        value[WEIR_COUNT_CELLS] = wr_cells_used(&pool->cells);
+    }
 }
 
 void wr_metrics_read(weir_dependency *dependency, struct wr_metrics *ret_metrics)
@@ -162,6 +183,7 @@ void wr_metrics_read(weir_dependency *dependency, struct wr_metrics *ret_metrics
     wr_rcu_leave();
     ret_metrics->latencies = wr_histogram_read(&dependency->counters, ret_metrics->histogram);
     read_counters(dependency, value, &check);
+    read_pool(dependency->pool, value);
     wr_dependency_view(dependency, now_ns, &view);
 
     value[WEIR_COUNT_BREAKER_STATE] = view.breaker;

@@ -1,6 +1,7 @@
 /*
  * Layers of settings, and the plan they make. See plan.h.
  */
+#define _POSIX_C_SOURCE 200809L
 #include "command/plan.h"
 
 #include "base/fail.h"
@@ -9,7 +10,11 @@
 
 #include <weir/dependency.h>
 
+#include <signal.h>
 #include <string.h>
+
+/* The C library keeps the first two for itself. */
+enum { FIRST_REALTIME_SIGNAL = 34 };
 
 weir_status wr_layer_set(struct wr_layer *layer, const char *key, const char *text,
                          weir_error *error)
@@ -182,14 +187,31 @@ static void fill_breaker(struct wr_plan *plan)
 /* Mode observe lets calls through beyond max_concurrent; so many at once it still follows. */
 enum { OBSERVED_CALLS = 4096 };
 
+static void fill_pool(struct wr_plan *plan)
+{
+    const uint64_t *const value = plan->value;
+    const bool pooled = value[WR_ISOLATION] == WR_ISOLATION_THREAD;
+
+    plan->isolation = pooled ? WEIR_THREAD : WEIR_INLINE;
+    plan->threads = (uint32_t)value[WR_THREADS];
+    plan->max_concurrent =
+        (uint32_t)(pooled ? value[WR_THREADS] + value[WR_QUEUE] : value[WR_MAX_CONCURRENT]);
+    plan->completions = (uint32_t)value[WR_COMPLETIONS];
+    plan->replace_abandoned = (uint32_t)value[WR_REPLACE_ABANDONED];
+    plan->cancel_signal = (int)value[WR_CANCEL_SIGNAL];
+    plan->abandoned_max = value[WR_ABANDONED_MAX];
+    plan->worker_retry_ns = value[WR_WORKER_RETRY];
+    plan->cell_size = value[WR_CELL_SIZE];
+    plan->stack_size = value[WR_STACK_SIZE];
+}
+
 static void fill(struct wr_plan *plan)
 {
     const uint64_t *const value = plan->value;
     const bool bursts = value[WR_RATE_MODE] == WR_RATE_BUCKET;
 
     plan->mode = (uint32_t)value[WR_MODE];
-    plan->isolation = WEIR_INLINE;
-    plan->max_concurrent = (uint32_t)value[WR_MAX_CONCURRENT];
+    fill_pool(plan);
     plan->tracked = plan->max_concurrent;
     if (plan->mode == WR_MODE_OBSERVE && plan->tracked < OBSERVED_CALLS) {
         plan->tracked = OBSERVED_CALLS;
@@ -243,6 +265,56 @@ static weir_status check_rate(const struct wr_plan *plan, const char *name, weir
     return WEIR_OK;
 }
 
+/* A key of one isolation, given to a dependency of another, is a mistake (in the defaults it just
+ * does not apply). */
+static weir_status check_isolation(const struct wr_plan *plan, const struct wr_layer *own,
+                                   const char *name, weir_error *error)
+{
+    static const struct {
+        enum wr_key key;
+        uint64_t isolation;
+    } keys[] = {
+        {WR_MAX_CONCURRENT, WR_ISOLATION_INLINE},    {WR_PERMIT_LEASE, WR_ISOLATION_INLINE},
+        {WR_THREADS, WR_ISOLATION_THREAD},           {WR_QUEUE, WR_ISOLATION_THREAD},
+        {WR_COMPLETIONS, WR_ISOLATION_THREAD},       {WR_CELL_SIZE, WR_ISOLATION_THREAD},
+        {WR_STACK_SIZE, WR_ISOLATION_THREAD},        {WR_ABANDONED_MAX, WR_ISOLATION_THREAD},
+        {WR_REPLACE_ABANDONED, WR_ISOLATION_THREAD}, {WR_WORKER_RETRY, WR_ISOLATION_THREAD},
+        {WR_CANCEL_SIGNAL, WR_ISOLATION_THREAD},
+    };
+    const char *const *const names = wr_properties[WR_ISOLATION].choices;
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); ++i) {
+        if (own->given[keys[i].key] && plan->value[WR_ISOLATION] != keys[i].isolation) {
+            return wr_fail(error, WEIR_E_CONFIG,
+                           "%s: %s is for isolation %s, this is %s: remove it%s", name,
+                           wr_properties[keys[i].key].key, names[keys[i].isolation],
+                           names[plan->value[WR_ISOLATION]],
+                           keys[i].key == WR_MAX_CONCURRENT ? " and give threads and queue" : "");
+        }
+    }
+    return WEIR_OK;
+}
+
+static weir_status check_pool(const struct wr_plan *plan, const char *name, weir_error *error)
+{
+    enum { STACK_MINIMUM = 65536 };
+
+    if (plan->stack_size != 0 && plan->stack_size < STACK_MINIMUM) {
+        return wr_fail(error, WEIR_E_CONFIG,
+                       "%s: stack_size is below 64KiB: give more, or 0B for the system's default",
+                       name);
+    }
+    if (plan->cancel_signal != 0 && plan->cancel_signal != SIGUSR1 &&
+        plan->cancel_signal != SIGUSR2 && plan->cancel_signal != SIGURG &&
+        plan->cancel_signal < FIRST_REALTIME_SIGNAL) {
+        return wr_fail(error, WEIR_E_CONFIG,
+                       "%s: cancel_signal %d has a meaning of its own: give %d (SIGUSR1), %d "
+                       "(SIGUSR2), %d (SIGURG) or a real-time signal from %d on",
+                       name, plan->cancel_signal, SIGUSR1, SIGUSR2, SIGURG, FIRST_REALTIME_SIGNAL);
+    }
+    return WEIR_OK;
+}
+
 weir_status wr_plan_make(struct wr_plan *plan, const struct wr_layer *defaults,
                          const struct wr_layer *own, const char *name, weir_error *error)
 {
@@ -254,6 +326,12 @@ weir_status wr_plan_make(struct wr_plan *plan, const struct wr_layer *defaults,
     if (status == WEIR_OK) {
         fill(plan);
         status = check_rate(plan, name, error);
+    }
+    if (status == WEIR_OK) {
+        status = check_isolation(plan, own, name, error);
+    }
+    if (status == WEIR_OK) {
+        status = check_pool(plan, name, error);
     }
     return status;
 }

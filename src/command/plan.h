@@ -22,8 +22,16 @@ enum wr_origin { WR_FROM_TABLE, WR_FROM_DEFAULTS, WR_FROM_DEPENDENCY };
 struct wr_plan {
     uint64_t generation; /* from 1 */
     uint32_t mode;
-    uint32_t isolation; /* WEIR_INLINE ... */
-    uint32_t max_concurrent;
+    uint32_t isolation;      /* WEIR_INLINE ... */
+    uint32_t max_concurrent; /* places: of a pool threads + queue */
+    uint32_t threads;        /* this and what follows: of a pool */
+    uint32_t completions;
+    uint32_t replace_abandoned;
+    int cancel_signal;
+    uint64_t abandoned_max; /* WR_OFF: none */
+    uint64_t worker_retry_ns;
+    uint64_t cell_size;
+    uint64_t stack_size;
     uint32_t tracked; /* calls in flight that must have slots; more than places in mode observe */
     bool breaker_on;
     bool rate_on;

@@ -11,7 +11,7 @@
 #include <string.h>
 
 static const char *const wr_choices_mode[] = {"on", "observe", "off", NULL};
-static const char *const wr_choices_isolation[] = {"inline", NULL};
+static const char *const wr_choices_isolation[] = {"inline", "thread", NULL};
 static const char *const wr_choices_window[] = {"time", "count", NULL};
 static const char *const wr_choices_rate[] = {"bucket", "pacing", "window", NULL};
 
@@ -75,7 +75,7 @@ const char *wr_type_name(enum wr_type type)
 {
     static const char *const names[] = {
         "on or off",    "choice",       "duration (ns us ms s m h)", "percent (50%)",
-        "factor (1.5)", "whole number", "rate (100/s, 30/m, 10/h)"};
+        "factor (1.5)", "whole number", "size (B KiB MiB)",          "rate (100/s, 30/m, 10/h)"};
 
     return names[type];
 }
@@ -89,6 +89,7 @@ const char *wr_reload_name(enum wr_reload reload)
         "live: a new shape empties the window; a new size keeps the newest outcomes",
         "live: the tokens available are kept, up to the new burst",
         "live: switching on begins anew",
+        "live: grows at once; workers that are too many leave as they fall idle",
         "restart only"};
 
     return names[reload];
@@ -148,6 +149,8 @@ static bool parse_number(const struct wr_property *property, const char *text, u
         return wr_text_factor(text, ret_value);
     case WR_TYPE_COUNT:
         return wr_text_count(text, ret_value);
+    case WR_TYPE_SIZE:
+        return wr_text_size(text, ret_value);
     case WR_TYPE_RATE:
         return parse_rate(text, ret_value);
     default:
@@ -254,6 +257,9 @@ void wr_property_format(enum wr_key key, uint64_t value, char *buffer, size_t si
         break;
     case WR_TYPE_COUNT:
         (void)snprintf(buffer, size, "%" PRIu64, value);
+        break;
+    case WR_TYPE_SIZE:
+        (void)wr_text_put_size(buffer, size, value);
         break;
     case WR_TYPE_RATE:
         put_decimal(buffer, size, wr_rate_milli(value), 1000, per[value & RATE_UNIT_MASK]);

@@ -21,6 +21,7 @@ enum wr_type {
     WR_TYPE_PERCENT,  /* 50% */
     WR_TYPE_FACTOR,   /* 1.5 */
     WR_TYPE_COUNT,    /* 20 */
+    WR_TYPE_SIZE,     /* 64KiB */
     WR_TYPE_RATE      /* 100/s */
 };
 
@@ -32,6 +33,7 @@ enum wr_reload {
                               the newest) */
     WR_RELOAD_CREDIT,      /* at once; the tokens available are kept, up to the new burst */
     WR_RELOAD_SWITCH,      /* at once; switching on begins anew */
+    WR_RELOAD_RESIZE,      /* at once upwards; downwards as workers fall idle */
     WR_RELOAD_RESTART      /* refused on a live dependency */
 };
 
@@ -41,10 +43,32 @@ enum wr_reload {
       "on; observe: every gate counts and reports what it would refuse, and refuses nothing; "     \
       "off: "                                                                                      \
       "every call is refused")                                                                     \
-    X(WR_ISOLATION, "isolation", CHOICE, wr_choices_isolation, false, 0, 0, "inline", RESTART,     \
-      "where calls run: inline, on the caller's thread")                                           \
+    X(WR_ISOLATION, "isolation", CHOICE, wr_choices_isolation, false, 0, 1, "inline", RESTART,     \
+      "where calls run: inline, on the caller's thread; thread, on workers of a pool of its own")  \
     X(WR_MAX_CONCURRENT, "max_concurrent", COUNT, NULL, false, 0, 1000000, "1024", NEXT_CALL,      \
-      "calls in flight at once; after a shrink nothing is admitted until below")                   \
+      "isolation inline: calls in flight at once; after a shrink nothing is admitted until below") \
+    X(WR_THREADS, "threads", COUNT, NULL, false, 1, 4096, "10", RESIZE,                            \
+      "isolation thread: workers, so calls that run at once")                                      \
+    X(WR_QUEUE, "queue", COUNT, NULL, false, 0, 1000000, "10", RESIZE,                             \
+      "isolation thread: calls that may wait for a worker; the bulkhead has threads + queue "      \
+      "places")                                                                                    \
+    X(WR_COMPLETIONS, "completions", COUNT, NULL, false, 0, 1000000, "256", RESIZE,                \
+      "isolation thread: calls that have ended and were not collected yet; cells beyond threads "  \
+      "+ queue")                                                                                   \
+    X(WR_CELL_SIZE, "cell_size", SIZE, NULL, false, 0, 16777216, "512B", RESTART,                  \
+      "isolation thread: room in a cell for argument and result; the commands given at creation "  \
+      "raise it")                                                                                  \
+    X(WR_STACK_SIZE, "stack_size", SIZE, NULL, false, 0, 1073741824, "0B", RESTART,                \
+      "isolation thread: stack of a worker; 0B: the system's default")                             \
+    X(WR_ABANDONED_MAX, "abandoned_max", COUNT, NULL, true, 1, 1000000, "off", NEXT_CALL,          \
+      "isolation thread: abandoned calls from which on new calls are refused")                     \
+    X(WR_REPLACE_ABANDONED, "replace_abandoned", COUNT, NULL, false, 0, 4096, "0", RESIZE,         \
+      "isolation thread: workers beyond threads, one for each abandoned call")                     \
+    X(WR_WORKER_RETRY, "worker_retry", DURATION, NULL, false, 1000000, 3600000000000, "100ms",     \
+      NEXT_PHASE, "isolation thread: wait after a failed worker_start, doubled up to 64 times")    \
+    X(WR_CANCEL_SIGNAL, "cancel_signal", COUNT, NULL, false, 0, 64, "0", RESTART,                  \
+      "isolation thread: signal sent to a worker whose caller leaves, so that a system call of "   \
+      "run returns EINTR; 0: none")                                                                \
     X(WR_MAX_WAIT, "max_wait", DURATION, NULL, false, 0, 3600000000000, "0ms", NEXT_CALL,          \
       "how long execute waits for a place, inside the deadline")                                   \
     X(WR_TIMEOUT, "timeout", DURATION, NULL, true, 0, 86400000000000, "1s", NEXT_CALL,             \
@@ -106,6 +130,7 @@ enum wr_key {
 };
 
 enum { WR_MODE_ON, WR_MODE_OBSERVE, WR_MODE_OFF };
+enum { WR_ISOLATION_INLINE, WR_ISOLATION_THREAD };
 enum { WR_WINDOW_TIME, WR_WINDOW_COUNT };
 enum { WR_RATE_BUCKET, WR_RATE_PACING, WR_RATE_WINDOW };
 

@@ -9,6 +9,10 @@
 #include <weir/runtime.h>
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { NAME_BYTES = 96 };
 
 static weir_dependency *nth(weir_runtime *runtime, uint32_t index)
 {
@@ -44,40 +48,48 @@ static void render_json(struct wr_sink *text, weir_runtime *runtime)
 /* Prometheus counts in seconds; what is told in ns here is divided there. */
 static bool is_time(size_t index)
 {
-    return (index >= WEIR_COUNT_LATENCY_P50_NS && index <= WEIR_COUNT_LATENCY_MAX_NS) ||
-           index == WEIR_COUNT_OLDEST_NS;
+    return index == WEIR_COUNT_OLDEST_NS || index == WEIR_COUNT_ABANDONED_NS;
+}
+
+/* Percentiles are made from the histogram over there. */
+static bool is_percentile(size_t index)
+{
+    return index >= WEIR_COUNT_LATENCY_P50_NS && index <= WEIR_COUNT_LATENCY_MAX_NS;
+}
+
+/* The name over there: with the unit or the kind as its last word. */
+static void write_name(char *buffer, size_t size, size_t index)
+{
+    const char *const name = weir_count_name(index);
+
+    if (is_time(index)) {
+        (void)snprintf(buffer, size, "weir_%.*s_seconds", (int)(strlen(name) - strlen("_ns")),
+                       name);
+    } else {
+        (void)snprintf(buffer, size, "weir_%s%s", name, wr_count_is_counter(index) ? "_total" : "");
+    }
 }
 
 static void render_value(struct wr_sink *text, weir_runtime *runtime, size_t index)
 {
-    const char *const name = weir_count_name(index);
+    char name[NAME_BYTES];
     struct wr_metrics metrics;
     weir_dependency *dependency;
 
-    if (is_time(index)) {
-        if (index != WEIR_COUNT_OLDEST_NS) {
-            return; /* percentiles are made from the histogram over there */
-        }
-        wr_sink_put(text,
-                    "# HELP weir_oldest_call_seconds %s\n# TYPE weir_oldest_call_seconds gauge\n",
-                    wr_count_help(index));
-    } else {
-        wr_sink_put(text, "# HELP weir_%s%s %s\n# TYPE weir_%s%s %s\n", name,
-                    wr_count_is_counter(index) ? "_total" : "", wr_count_help(index), name,
-                    wr_count_is_counter(index) ? "_total" : "",
-                    wr_count_is_counter(index) ? "counter" : "gauge");
+    if (is_percentile(index)) {
+        return;
     }
+    write_name(name, sizeof(name), index);
+    wr_sink_put(text, "# HELP %s %s\n# TYPE %s %s\n", name, wr_count_help(index), name,
+                wr_count_is_counter(index) ? "counter" : "gauge");
     for (uint32_t i = 0; (dependency = nth(runtime, i)) != NULL; ++i) {
         wr_metrics_read(dependency, &metrics);
+        wr_sink_put(text, "%s{dependency=\"%s\"} ", name, dependency->name);
         if (is_time(index)) {
-            wr_sink_put(text,
-                        "weir_oldest_call_seconds{dependency=\"%s\"} %" PRIu64 ".%09" PRIu64 "\n",
-                        dependency->name, metrics.value[index] / 1000000000,
+            wr_sink_put(text, "%" PRIu64 ".%09" PRIu64 "\n", metrics.value[index] / 1000000000,
                         metrics.value[index] % 1000000000);
         } else {
-            wr_sink_put(text, "weir_%s%s{dependency=\"%s\"} %" PRIu64 "\n", name,
-                        wr_count_is_counter(index) ? "_total" : "", dependency->name,
-                        metrics.value[index]);
+            wr_sink_put(text, "%" PRIu64 "\n", metrics.value[index]);
         }
     }
 }

@@ -35,6 +35,9 @@ weir_status weir_runtime_create(const weir_runtime_options *options, weir_runtim
     }
     (void)wr_host_init(&runtime->host, &copy, NULL);
     runtime->stripes = wr_stripe_count();
+    runtime->forks = wr_fork_count();
+    wr_helper_init(&runtime->helper);
+    wr_timer_init(&runtime->timer, &runtime->host.clock);
     atomic_init(&runtime->registry, wr_registry_with(&runtime->host, NULL, NULL));
     if (wr_registry_of(runtime) == NULL) {
         wr_host_release(&probe, runtime, sizeof(*runtime));
@@ -43,6 +46,31 @@ weir_status weir_runtime_create(const weir_runtime_options *options, weir_runtim
     wr_mutex_init(&runtime->locked.mutex);
     *ret_runtime = runtime;
     return WEIR_OK;
+}
+
+/* Stop; what does not end is left to itself. False: something was. In a child after fork there is
+ * nothing to end: the threads are the parent's. */
+static bool end_threads(weir_runtime *runtime)
+{
+    size_t stuck = 0;
+
+    if (weir_runtime_stop(runtime, 0, &stuck) != WEIR_E_BUSY) {
+        return true;
+    }
+    wr_helper_abandon(&runtime->helper);
+    return false;
+}
+
+/* Is anything of it still to be ended, by a permit, a completion or work that has not returned? */
+static bool is_in_use(weir_dependency *dependency)
+{
+    struct wr_pool *const pool = dependency->pool;
+    bool in_use = wr_bulkhead_held(wr_bulkhead_read(&dependency->bulkhead)) > 0;
+
+    if (pool != NULL && wr_pool_is_here(pool)) {
+        in_use = wr_pool_abandon_threads(pool) > 0 || wr_cells_used(&pool->cells) > 0 || in_use;
+    }
+    return in_use;
 }
 
 void weir_runtime_destroy(weir_runtime *runtime)
@@ -55,19 +83,21 @@ void weir_runtime_destroy(weir_runtime *runtime)
         return;
     }
     registry = wr_registry_of(runtime);
+    kept = !end_threads(runtime);
     wr_rcu_synchronize(); /* readers that have just left */
     for (uint32_t i = 0; i < registry->count; ++i) {
-        if (wr_bulkhead_held(wr_bulkhead_read(&registry->list[i]->bulkhead)) > 0) {
-            kept = true; /* a late weir_end() must find it */
+        if (is_in_use(registry->list[i])) {
+            kept = true; /* a late end must find it */
         } else {
             wr_dependency_free(registry->list[i]);
         }
     }
     wr_registry_free(&runtime->host, registry);
-    wr_mutex_destroy(&runtime->locked.mutex);
     if (kept) {
         return; /* the kept dependencies use the runtime's host */
     }
+    wr_helper_destroy(&runtime->helper);
+    wr_mutex_destroy(&runtime->locked.mutex);
     host.allocator = runtime->host.allocator;
     wr_host_release(&host, runtime, sizeof(*runtime));
 }

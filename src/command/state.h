@@ -5,13 +5,15 @@
 #define WR_COMMAND_STATE_H
 
 #include "base/clock.h"
+#include "base/fork.h"
 #include "command/plan.h"
 #include "guard/breaker.h"
 #include "guard/bulkhead.h"
 #include "guard/counters.h"
 #include "guard/rate.h"
 #include "guard/slots.h"
-#include "isolation/isolator.h"
+#include "isolation/pool.h"
+#include "isolation/timer.h"
 
 #include <weir/dependency.h>
 
@@ -23,6 +25,11 @@ struct weir_dependency {
     const struct wr_isolator *isolator;
     const weir_command *const *commands; /* borrowed from the options */
     size_t command_count;
+
+    struct wr_pool *pool;      /* owned; NULL: inline */
+    struct wr_timer *timer;    /* the runtime's */
+    size_t value_bytes;        /* room in a cell for argument and result together */
+    _Atomic uint32_t stopping; /* 1: refuse every call */
 
     _Atomic(struct wr_plan *) plan;                /* RCU: read inside a section */
     _Atomic(struct wr_rate *) rate;                /* RCU; NULL: no rate limit */
@@ -47,9 +54,13 @@ struct wr_registry {
 struct weir_runtime {
     struct wr_host host;
     uint32_t stripes;
+    uint32_t forks;                         /* of the process that made it */
     _Atomic(struct wr_registry *) registry; /* RCU */
+    struct wr_helper helper;
+    struct wr_timer timer;
     struct {
-        struct wr_mutex mutex; /* creation, apply */
+        struct wr_mutex mutex; /* creation, apply, stop */
+        bool stopped;
         struct wr_layer defaults;
         weir_dependency *other; /* "_other", once the names have run out */
     } locked;
@@ -69,6 +80,13 @@ static inline struct wr_rate *wr_rate_of(weir_dependency *dependency)
 static inline struct wr_registry *wr_registry_of(weir_runtime *runtime)
 {
     return atomic_load_explicit(&runtime->registry, memory_order_acquire);
+}
+
+/* Are the threads that it has started in this process? */
+static inline bool wr_runtime_is_here(const weir_runtime *runtime)
+{
+    return runtime->forks == wr_fork_count() ||
+           (!runtime->helper.started && !runtime->timer.started);
 }
 
 static inline uint64_t wr_dependency_now(const weir_dependency *dependency)

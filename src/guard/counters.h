@@ -41,6 +41,7 @@ enum wr_event {
     WR_EV_REFUSED_OFF,
     WR_EV_REFUSED_DEADLINE,
     WR_EV_REFUSED_COST,
+    WR_EV_REFUSED_SHUTDOWN,
     WR_EV_REFUSED_CELLS,
     WR_EV_WOULD_OPEN,
     WR_EV_WOULD_RATE,
@@ -50,7 +51,8 @@ enum wr_event {
     WR_EV_LATE,
     WR_EV_STALE,
     WR_EV_OUTSIDE,
-    WR_EV_UNTRACKED, /* mode observe, no slot left: let through, its end is not counted */
+    WR_EV_LATE_VALUE, /* abandoned work came out well after all */
+    WR_EV_UNTRACKED,  /* mode observe, no slot left: let through, its end is not counted */
     WR_EV_COUNT
 };
 

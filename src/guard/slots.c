@@ -158,6 +158,7 @@ void wr_slots_hold(struct wr_slots *slots, uint32_t index, uint64_t generation,
     atomic_store_explicit(&slot->trial_serial, data->trial_serial, memory_order_relaxed);
     atomic_store_explicit(&slot->trial, data->trial, memory_order_relaxed);
     atomic_store_explicit(&slot->leased, data->leased, memory_order_relaxed);
+    atomic_store_explicit(&slot->context, data->context, memory_order_relaxed);
     /* Release: whoever sees HELD sees the fields. */
     atomic_store_explicit(&slot->word, slot_word(generation, WR_SLOT_HELD), memory_order_release);
 }
@@ -207,11 +208,29 @@ bool wr_slots_end(struct wr_slots *slots, uint32_t index, uint64_t generation,
         .epoch = atomic_load_explicit(&slot->epoch, memory_order_relaxed),
         .trial_serial = atomic_load_explicit(&slot->trial_serial, memory_order_relaxed),
         .trial = atomic_load_explicit(&slot->trial, memory_order_relaxed),
-        .leased = atomic_load_explicit(&slot->leased, memory_order_relaxed)};
+        .leased = atomic_load_explicit(&slot->leased, memory_order_relaxed),
+        .context = atomic_load_explicit(&slot->context, memory_order_relaxed)};
     if ((word & WR_SLOT_OVERDUE) != 0) {
         count_overdue(slots, ret_data->epoch, false);
     }
     return true;
+}
+
+void wr_slots_start(struct wr_slots *slots, uint32_t index, uint64_t start_ns)
+{
+    /* Relaxed: a scan that misses it judges the call at the next one. */
+    atomic_store_explicit(&slot_at(slots, index)->start_ns, start_ns, memory_order_relaxed);
+}
+
+void wr_slots_leave(struct wr_slots *slots, uint32_t index, uint64_t generation, uint64_t now_ns)
+{
+    struct wr_slot *const slot = slot_at(slots, index);
+
+    /* A left call needs its deadline no more: the moment takes its place. */
+    atomic_store_explicit(&slot->deadline_ns, now_ns, memory_order_relaxed);
+    /* Release: whoever sees LEFT sees the moment. */
+    atomic_store_explicit(&slot->word, slot_word(generation, WR_SLOT_ENDING) | WR_SLOT_LEFT,
+                          memory_order_release);
 }
 
 void wr_slots_free(struct wr_slots *slots, uint32_t index, uint64_t generation)
@@ -223,8 +242,8 @@ void wr_slots_free(struct wr_slots *slots, uint32_t index, uint64_t generation)
                           memory_order_release);
 }
 
-bool wr_slots_deadline(struct wr_slots *slots, uint32_t index, uint64_t generation,
-                       uint64_t *ret_deadline_ns)
+bool wr_slots_look(struct wr_slots *slots, uint32_t index, uint64_t generation,
+                   uint64_t *ret_deadline_ns, void **ret_context)
 {
     const struct wr_slot *slot;
     uint64_t word;
@@ -235,6 +254,7 @@ bool wr_slots_deadline(struct wr_slots *slots, uint32_t index, uint64_t generati
     slot = slot_at(slots, index);
     word = atomic_load_explicit(&slot->word, memory_order_acquire);
     *ret_deadline_ns = atomic_load_explicit(&slot->deadline_ns, memory_order_relaxed);
+    *ret_context = atomic_load_explicit(&slot->context, memory_order_relaxed);
     return (word & ~(uint64_t)WR_SLOT_OVERDUE) == slot_word(generation, WR_SLOT_HELD);
 }
 
@@ -360,7 +380,7 @@ void wr_slots_count(struct wr_slots *slots, const struct wr_slot_check *check,
                     struct wr_slot_census *ret_census)
 {
     const uint32_t capacity = capacity_of(slots);
-    struct wr_slot_census census = {.oldest_start_ns = UINT64_MAX};
+    struct wr_slot_census census = {.oldest_start_ns = UINT64_MAX, .oldest_left_ns = UINT64_MAX};
 
     for (uint32_t i = 0; i < capacity; ++i) {
         const struct wr_slot *const slot = slot_at(slots, i);
@@ -368,11 +388,17 @@ void wr_slots_count(struct wr_slots *slots, const struct wr_slot_check *check,
 
         census.returned += word >> STATE_BITS;
         if ((word & STATE_MASK) == WR_SLOT_HELD) {
+            const uint64_t start_ns = atomic_load_explicit(&slot->start_ns, memory_order_relaxed);
+
             census.held += 1;
+            census.queued += start_ns == WR_NOT_STARTED;
             census.overdue += check->slow_call_ns != UINT64_MAX && is_overdue(slot, check);
-            census.oldest_start_ns =
-                wr_min_u64(census.oldest_start_ns,
-                           atomic_load_explicit(&slot->start_ns, memory_order_relaxed));
+            census.oldest_start_ns = wr_min_u64(census.oldest_start_ns, start_ns);
+        } else if ((word & WR_SLOT_LEFT) != 0) {
+            census.abandoned += 1;
+            census.oldest_left_ns =
+                wr_min_u64(census.oldest_left_ns,
+                           atomic_load_explicit(&slot->deadline_ns, memory_order_relaxed));
         } else if ((word & STATE_MASK) != WR_SLOT_FREE) {
             census.claimed += 1;
         }

@@ -11,6 +11,9 @@
  * the overdue slots and moves it. `overdue` counts the flags of one breaker epoch, whose low 32
  * bits it carries: a flag of another epoch is never counted. Whoever ends a flagged slot takes it
  * off before the call is recorded, so no call is ever counted twice.
+ *
+ * A call that waits for a worker has no start yet (WR_NOT_STARTED) and cannot be overdue. One whose
+ * caller has left stays in ENDING, with the flag LEFT, until its work returns.
  */
 #ifndef WR_GUARD_SLOTS_H
 #define WR_GUARD_SLOTS_H
@@ -22,7 +25,9 @@
 
 enum wr_slot_state { WR_SLOT_FREE, WR_SLOT_CLAIMED, WR_SLOT_HELD, WR_SLOT_ENDING };
 #define WR_SLOT_OVERDUE 4U /* flag beside HELD */
+#define WR_SLOT_LEFT    8U /* flag beside ENDING: settled, the work still runs */
 #define WR_SLOT_NONE    UINT32_MAX
+#define WR_NOT_STARTED  UINT64_MAX /* start_ns of a call that waits for a worker */
 
 /* What a held slot says of its call. */
 struct wr_slot_data {
@@ -32,6 +37,7 @@ struct wr_slot_data {
     uint64_t trial_serial; /* of the breaker's trial */
     uint32_t trial;        /* its index, or WR_BREAKER_NO_TRIAL */
     uint32_t leased;       /* a permit: permit_lease applies */
+    void *context;         /* a permit's reference to its context; NULL: none */
 };
 
 struct wr_slot {
@@ -42,7 +48,8 @@ struct wr_slot {
     _Atomic uint64_t trial_serial;
     _Atomic uint32_t trial;
     _Atomic uint32_t leased;
-    uint64_t padding[2]; /* one cache line each: neighbours are used by other threads */
+    _Atomic(void *) context;
+    uint64_t padding; /* one cache line each: neighbours are used by other threads */
 };
 
 enum { WR_SLOT_SEGMENTS = 20 };
@@ -88,12 +95,18 @@ void wr_slots_hold(struct wr_slots *slots, uint32_t index, uint64_t generation,
 bool wr_slots_end(struct wr_slots *slots, uint32_t index, uint64_t generation,
                   struct wr_slot_data *ret_data);
 
+/* The held slot's call has been taken up by a worker; also after it has been left. */
+void wr_slots_start(struct wr_slots *slots, uint32_t index, uint64_t start_ns);
+
+/* The caller of the ended slot has left while its work runs. */
+void wr_slots_leave(struct wr_slots *slots, uint32_t index, uint64_t generation, uint64_t now_ns);
+
 /* Free a claimed or ended slot; its generation grows. */
 void wr_slots_free(struct wr_slots *slots, uint32_t index, uint64_t generation);
 
-/* Deadline of a held slot; false: stale. */
-bool wr_slots_deadline(struct wr_slots *slots, uint32_t index, uint64_t generation,
-                       uint64_t *ret_deadline_ns);
+/* Deadline and context of a held slot; false: stale. */
+bool wr_slots_look(struct wr_slots *slots, uint32_t index, uint64_t generation,
+                   uint64_t *ret_deadline_ns, void **ret_context);
 
 static inline bool wr_slots_check_due(const struct wr_slots *slots, uint64_t now_ns)
 {
@@ -131,10 +144,13 @@ bool wr_slots_expired(struct wr_slots *slots, const struct wr_slot_check *check,
 /* What is in the table now. Writes nothing. */
 struct wr_slot_census {
     uint64_t returned;        /* times that a slot was freed */
-    uint64_t held;            /* running calls */
-    uint64_t claimed;         /* claimed, not yet running; or just ending */
+    uint64_t held;            /* calls in flight, not settled */
+    uint64_t queued;          /* of these: waiting for a worker */
+    uint64_t abandoned;       /* settled, the work still runs */
+    uint64_t claimed;         /* claimed, not yet held; or just ending */
     uint64_t overdue;         /* of check->epoch */
-    uint64_t oldest_start_ns; /* UINT64_MAX: none held */
+    uint64_t oldest_start_ns; /* UINT64_MAX: none runs */
+    uint64_t oldest_left_ns;  /* UINT64_MAX: none abandoned */
 };
 
 void wr_slots_count(struct wr_slots *slots, const struct wr_slot_check *check,

@@ -41,6 +41,21 @@ static inline weir_status wr_verdict_kind(weir_verdict verdict)
     }
 }
 
+/* What happened, from what run said and when. Ignored and cancelled stay what they are even when
+ * they came late: they say nothing of the dependency. */
+static inline weir_status wr_judge(weir_verdict verdict, bool late)
+{
+    const weir_status kind = wr_verdict_kind(verdict);
+
+    if (kind == WEIR_IGNORED || kind == WEIR_CANCELLED) {
+        return kind;
+    }
+    if (late) {
+        return WEIR_TIMED_OUT;
+    }
+    return kind < 0 ? WEIR_FAILED : kind;
+}
+
 static inline struct wr_observation wr_classify(weir_status kind, uint64_t took_ns,
                                                 uint64_t slow_call_ns)
 {

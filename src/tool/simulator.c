@@ -54,10 +54,11 @@ static weir_status do_begin(struct wr_simulation *sim, struct wr_sim_dependency 
                             const struct wr_line *line)
 {
     struct wr_kept_permit *const permit = wr_permit_book_put(&sim->permits, line->id);
-    const struct wr_ask ask = ask_of(sim, line);
+    struct wr_ask ask = ask_of(sim, line);
     struct wr_attempt attempt;
     enum wr_step step;
 
+    ask.leased = true;
     if (permit == NULL) {
         return wr_sim_no_memory(sim);
     }

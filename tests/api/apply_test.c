@@ -195,7 +195,7 @@ Test(apply, what_cannot_run_under_the_isolation_is_no_isolation)
 
     world_open(&world, NULL);
     cr_assert_eq(world_set(&world, "isolation", "thread"), WEIR_E_CONFIG);
-    cr_assert(world_says(&world, "give inline"));
+    cr_assert(world_says(&world, "cannot change while live"));
     cr_assert_eq(world_set(&world, "isolation", "inline"), WEIR_OK);
     world_close(&world);
 }

@@ -343,7 +343,7 @@ Test(create, bad_settings_are_refused_with_a_message_that_names_the_fix)
         {"rate_limit.rate: 99999999999999999999/s", "rate (100/s"},
         {"rate_limit.burst: 0", "give 1 to 1000000"},
         {"mode: maybe", "give on, observe, off"},
-        {"isolation: thread", "give inline"},
+        {"isolation: green", "give inline, thread"},
         {"breaker: yes", "on or off"},
         {"breaker.window.span: 10s, breaker.window.buckets: 7", "no multiple"},
         {"breaker.trial_calls: 2, breaker.trial_successes: 3", "at most trial_calls"},

@@ -19,7 +19,8 @@ static weir_status parse(int key, const char *text, uint64_t *ret_value)
 static bool is_number(const struct wr_property *property)
 {
     return property->type == WR_TYPE_DURATION || property->type == WR_TYPE_PERCENT ||
-           property->type == WR_TYPE_FACTOR || property->type == WR_TYPE_COUNT;
+           property->type == WR_TYPE_FACTOR || property->type == WR_TYPE_COUNT ||
+           property->type == WR_TYPE_SIZE;
 }
 
 /* The literal of a value that the table itself would not write. */
@@ -36,6 +37,9 @@ static void write_literal(const struct wr_property *property, uint64_t value, ch
         break;
     case WR_TYPE_FACTOR:
         (void)snprintf(text, LITERAL_MAX, "%llu.%06llu", number / 1000000, number % 1000000);
+        break;
+    case WR_TYPE_SIZE:
+        (void)snprintf(text, LITERAL_MAX, "%lluB", number);
         break;
     case WR_TYPE_SWITCH:
     case WR_TYPE_CHOICE:

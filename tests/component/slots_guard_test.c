@@ -146,24 +146,26 @@ Test(slots_guard, an_index_outside_the_table_is_stale)
 {
     struct wr_slot_data data;
     uint64_t deadline;
+    void *context;
 
     start(4);
     cr_assert_not(wr_slots_end(&slots, WR_SLOT_NONE, 0, &data));
     cr_assert_not(wr_slots_end(&slots, 1000000, 0, &data));
-    cr_assert_not(wr_slots_deadline(&slots, WR_SLOT_NONE, 0, &deadline));
+    cr_assert_not(wr_slots_look(&slots, WR_SLOT_NONE, 0, &deadline, &context));
     stop();
 }
 
 Test(slots_guard, the_deadline_is_read_while_it_is_held_and_no_longer)
 {
     uint64_t deadline = 0;
+    void *context;
 
     start(4);
     const struct held held = hold(&(struct wr_slot_data){.deadline_ns = 77});
-    cr_assert(wr_slots_deadline(&slots, held.index, held.generation, &deadline));
+    cr_assert(wr_slots_look(&slots, held.index, held.generation, &deadline, &context));
     cr_assert_eq(deadline, 77U);
     cr_assert(end(held));
-    cr_assert_not(wr_slots_deadline(&slots, held.index, held.generation, &deadline));
+    cr_assert_not(wr_slots_look(&slots, held.index, held.generation, &deadline, &context));
     stop();
 }
 
