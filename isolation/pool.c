@@ -166,6 +166,23 @@ static uint32_t wanted_locked(const struct wr_pool *pool) WR_REQUIRES(pool->lock
            (uint32_t)wr_min_u64(abandoned, pool->locked.size.replace_abandoned);
 }
 
+static bool lacks_locked(const struct wr_pool *pool) WR_REQUIRES(pool->locked.mutex)
+{
+    return !pool->locked.closed && pool->locked.serving < wanted_locked(pool);
+}
+
+void wr_pool_top_up(struct wr_pool *pool)
+{
+    bool lacks;
+
+    wr_mutex_lock(&pool->locked.mutex);
+    lacks = lacks_locked(pool);
+    wr_mutex_unlock(&pool->locked.mutex);
+    if (lacks) {
+        (void)wr_helper_post(pool->helper, &pool->tend);
+    }
+}
+
 uint32_t wr_pool_lacks(struct wr_pool *pool, const struct wr_pool_size *size)
 {
     uint32_t serving;
@@ -210,15 +227,10 @@ void wr_pool_resize(struct wr_pool *pool, const struct wr_pool_size *size)
 
 void wr_pool_abandon(struct wr_pool *pool)
 {
-    bool lacks;
-
     wr_mutex_lock(&pool->locked.mutex);
     (void)atomic_fetch_add_explicit(&pool->abandoned, 1, memory_order_relaxed);
-    lacks = !pool->locked.closed && pool->locked.serving < wanted_locked(pool);
     wr_mutex_unlock(&pool->locked.mutex);
-    if (lacks) {
-        (void)wr_helper_post(pool->helper, &pool->tend);
-    }
+    wr_pool_top_up(pool);
 }
 
 void wr_pool_come_back(struct wr_pool *pool)
@@ -427,7 +439,7 @@ static void tend(struct wr_chore *chore)
     join_exited(pool);
     while (lacks) {
         wr_mutex_lock(&pool->locked.mutex);
-        lacks = !pool->locked.closed && pool->locked.serving < wanted_locked(pool);
+        lacks = lacks_locked(pool);
         wr_mutex_unlock(&pool->locked.mutex);
         /* No thread to be had: the next abandoned call asks again. */
         if (!lacks || !wr_pool_recruit(pool, 1, &recruit, &system)) {

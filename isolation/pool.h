@@ -130,6 +130,9 @@ uint32_t wr_pool_lacks(struct wr_pool *pool, const struct wr_pool_size *size);
 /* Idle workers that are too many retire, busy ones when their call has ended. */
 void wr_pool_resize(struct wr_pool *pool, const struct wr_pool_size *size);
 
+/* Have the helper replace workers that went while the size was changing. */
+void wr_pool_top_up(struct wr_pool *pool);
+
 /* Hand a queued cell over. False: the pool is closed, the cell is still the caller's. */
 bool wr_pool_offer(struct wr_pool *pool, struct wr_cell *cell);
 

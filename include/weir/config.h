@@ -45,11 +45,24 @@ WEIR_API size_t weir_config_dependency_count(const weir_config *config);
 WEIR_API const char *weir_config_dependency(const weir_config *config, size_t index);
 
 /**
+ * The settings that a dependency must be created with, as text for weir_dependency_options: its own
+ * in the file, and those of the file's defaults that cannot be changed later. For programs that
+ * create a dependency themselves, to give it commands or worker_start, before weir_config_load().
+ *
+ * Result:  the text's length without its NUL; when that is >= size the text was cut. "" and 0 when
+ *          the file says nothing of `name`, and for NULL.
+ * Threads: any. Since 0.1.
+ */
+WEIR_API size_t weir_config_creation_settings(const weir_config *config, const char *name,
+                                              char *buffer, size_t size);
+
+/**
  * Create every dependency of the file that does not exist yet, then apply all its settings.
  *
- * Result:  WEIR_OK; as weir_dependency_create() and weir_runtime_apply(). On failure no setting is
- *          applied; dependencies created so far stay, with their defaults (a dependency lives as
- *          long as its runtime).
+ * Where calls run cannot change later: a dependency that exists already keeps its isolation, and
+ * the file must not say otherwise (weir_config_creation_settings()). Result:  WEIR_OK; as
+ * weir_dependency_create() and weir_runtime_apply(). On failure no setting is applied to a
+ * dependency that existed; those created so far stay (a dependency lives as long as its runtime).
  * Threads: any. Blocks for a grace period.
  * Since:   0.1
  */

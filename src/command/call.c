@@ -163,7 +163,7 @@ struct rest {
     const void *argument;
     void *result;
     uint64_t within_ns;
-    struct wr_crossing crossing; /* borrowed from the caller; no carriers: nothing hops */
+    const weir_context *context; /* borrowed from the caller */
 };
 
 static void drop_argument(const struct rest *rest)
@@ -185,22 +185,24 @@ static void rest_init(struct rest *rest, const weir_command *command, const weir
     rest->argument = request->argument;
     rest->result = request->result;
     rest->within_ns = request->within_ns;
-    wr_crossing_borrow(&rest->crossing, context);
+    rest->context = context;
 }
 
 /* Run on this thread, in the call's context if that is another one than the thread's. */
 static int run_here(const weir_command *command, const weir_request *request,
                     const struct rest *rest, const struct wr_isolator *isolator, weir_call *call)
 {
-    struct wr_crossed crossed;
+    WR_RAW struct wr_crossing crossing;
+    WR_RAW struct wr_crossed crossed;
     int code;
 
     if (request->context == NULL) {
         return isolator->run(call, command, request->argument, request->result);
     }
-    wr_crossing_enter(&rest->crossing, &crossed);
+    wr_crossing_borrow(&crossing, rest->context); /* no carriers: nothing hops */
+    wr_crossing_enter(&crossing, &crossed);
     code = isolator->run(call, command, request->argument, request->result);
-    wr_crossing_leave(&rest->crossing, &crossed);
+    wr_crossing_leave(&crossing, &crossed);
     return code;
 }
 
@@ -243,22 +245,28 @@ static weir_status refused(weir_outcome *outcome, const struct wr_attempt *attem
 
 /* A call that stayed on this thread and has no value. An inline call that timed out has used its
  * caller's time already: it gets no fallback. */
-static weir_status answer_instead(const struct rest *rest, const struct wr_attempt *attempt,
-                                  weir_status status, weir_outcome *outcome)
+static bool may_answer_instead(const struct rest *rest, weir_status status)
+{
+    return rest->fallback != NULL && status != WEIR_OK && status != WEIR_TIMED_OUT;
+}
+
+__attribute__((noinline)) static weir_status answer_instead(const struct rest *rest,
+                                                            const struct wr_attempt *attempt,
+                                                            weir_status status,
+                                                            weir_outcome *outcome)
 {
     const weir_clock *const clock = &attempt->dependency->host->clock;
+    struct wr_crossing crossing;
 
-    if (status == WEIR_OK || rest->fallback == NULL || status == WEIR_TIMED_OUT) {
-        return status;
-    }
+    wr_crossing_borrow(&crossing, rest->context);
     return wr_fall_back(
         &(struct wr_fallback){.answer = rest->fallback,
                               .argument = rest->argument,
                               .result = rest->result,
-                              .crossing = &rest->crossing,
+                              .crossing = &crossing,
                               .clock = clock,
                               .by_ns = wr_context_deadline(
-                                  rest->crossing.context,
+                                  rest->context,
                                   wr_deadline(attempt->began_ns, UINT64_MAX, rest->within_ns),
                                   attempt->began_ns, clock->now == wr_system_now ? 1 : 0)},
         status, outcome);
@@ -293,7 +301,9 @@ weir_status weir_execute(weir_dependency *dependency, const weir_command *comman
     } else {
         status = run_admitted(command, request, &rest, &attempt, outcome);
     }
-    status = answer_instead(&rest, &attempt, status, outcome);
+    if (may_answer_instead(&rest, status)) {
+        status = answer_instead(&rest, &attempt, status, outcome);
+    }
     drop_argument(&rest);
     return status;
 }

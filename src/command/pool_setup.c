@@ -127,6 +127,7 @@ void wr_pool_follow(weir_dependency *dependency, const struct wr_plan *plan,
 
     wr_pool_resize(dependency->pool, &size);
     wr_pool_enlist(dependency->pool, recruits);
+    wr_pool_top_up(dependency->pool); /* one counted as serving may have retired meanwhile */
 }
 
 void wr_pool_teardown(weir_dependency *dependency)

@@ -7,6 +7,7 @@
 
 #include "command/attempt.h"
 #include "command/state.h"
+#include "context/scope.h"
 
 /* Where structs of another size than ours are completed. */
 struct wr_call_room {
@@ -25,7 +26,7 @@ weir_status wr_call_view(struct wr_call_room *room, const weir_dependency *depen
 /* The context that the call is made in: the request's, else the thread's. */
 static inline const weir_context *wr_request_context(const weir_request *request)
 {
-    return request->context != NULL ? request->context : weir_context_current();
+    return request->context != NULL ? request->context : wr_scope_current();
 }
 
 /* Neither waiting nor a permit, until the shape says so. Reads the clock. */

@@ -52,9 +52,7 @@ weir_status weir_runtime_create(const weir_runtime_options *options, weir_runtim
  * nothing to end: the threads are the parent's. */
 static bool end_threads(weir_runtime *runtime)
 {
-    size_t stuck = 0;
-
-    if (weir_runtime_stop(runtime, 0, &stuck) != WEIR_E_BUSY) {
+    if (weir_runtime_stop(runtime, 0, NULL) != WEIR_E_BUSY) {
         return true;
     }
     wr_helper_abandon(&runtime->helper);

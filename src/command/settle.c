@@ -114,7 +114,7 @@ enum wr_settled wr_attempt_settle(weir_dependency *dependency, struct wr_slot_re
 {
     WR_RAW struct wr_slot_data data;
     enum wr_recorded recorded;
-    uint64_t took_ns;
+    WR_RAW uint64_t took_ns;
 
     if (slot.index == WR_SLOT_NONE) {
         return WR_SETTLED; /* let through by mode observe beyond the slot table: not tracked */
@@ -130,7 +130,9 @@ enum wr_settled wr_attempt_settle(weir_dependency *dependency, struct wr_slot_re
     }
     recorded = record(dependency, &data, kind, now_ns, &took_ns);
     wr_rcu_leave();
-    weir_context_release(data.context);
+    if (data.context != NULL) {
+        weir_context_release(data.context);
+    }
     release(dependency, slot.index, slot.generation);
     /* After the release: a reader never finds a call both ended and open. */
     count_settled(dependency, kind, recorded, &data, took_ns);

@@ -92,16 +92,45 @@ const char *weir_config_dependency(const weir_config *config, size_t index)
     return index < weir_config_dependency_count(config) ? config->dependencies[index] : NULL;
 }
 
-/* There is a dependency of this name afterwards, whoever made it. */
-static weir_status ensure(weir_runtime *runtime, const char *name, weir_error *error)
+size_t weir_config_creation_settings(const weir_config *config, const char *name, char *buffer,
+                                     size_t size)
 {
-    weir_dependency *dependency = weir_dependency_find(runtime, name);
+    if (buffer != NULL && size > 0) {
+        buffer[0] = '\0';
+    }
+    return config != NULL && name != NULL ? wr_config_birth(config, name, buffer, size) : 0;
+}
+
+static weir_status create(const weir_config *config, weir_runtime *runtime, const char *name,
+                          weir_error *error)
+{
+    const size_t size = wr_config_birth(config, name, NULL, 0) + 1;
+    char *const settings = wr_config_memory.allocate(size);
+    const weir_dependency_options options = {WEIR_SIZED(weir_dependency_options),
+                                             .settings = settings};
+    weir_dependency *dependency = NULL;
     weir_status status;
 
-    if (dependency != NULL) {
+    if (settings == NULL) {
+        return wr_fail(error, WEIR_E_MEMORY, "out of memory while creating %s", name);
+    }
+    settings[0] = '\0';
+    (void)wr_config_birth(config, name, settings, size);
+    status = weir_dependency_create(runtime, name, &options, &dependency, error);
+    wr_config_memory.release(settings);
+    return status;
+}
+
+/* There is a dependency of this name afterwards, whoever made it. */
+static weir_status ensure(const weir_config *config, weir_runtime *runtime, const char *name,
+                          weir_error *error)
+{
+    weir_status status;
+
+    if (weir_dependency_find(runtime, name) != NULL) {
         return WEIR_OK;
     }
-    status = weir_dependency_create(runtime, name, NULL, &dependency, error);
+    status = create(config, runtime, name, error);
     if (status == WEIR_E_ARGUMENT && weir_dependency_find(runtime, name) != NULL) {
         return WEIR_OK; /* another thread was faster */
     }
@@ -114,7 +143,7 @@ weir_status weir_config_load(const weir_config *config, weir_runtime *runtime, w
         return wr_fail(error, WEIR_E_ARGUMENT, "weir_config_load: give a config and a runtime");
     }
     for (size_t i = 0; i < config->dependency_count; ++i) {
-        const weir_status status = ensure(runtime, config->dependencies[i], error);
+        const weir_status status = ensure(config, runtime, config->dependencies[i], error);
 
         if (status != WEIR_OK) {
             return status;

@@ -16,12 +16,17 @@ struct part {
     const char *name;
 };
 
-static weir_status plan_of(const struct wr_layer *defaults, const struct wr_layer *own,
+static const struct wr_layer nothing = {{0}, {0}};
+
+/* The plan of a dependency with this layer over `defaults`; those NULL: the layer is the defaults,
+ * of a dependency that gives nothing of its own. */
+static weir_status plan_of(const struct wr_layer *defaults, const struct wr_layer *layer,
                            const char *name, weir_error *error)
 {
     struct wr_plan plan;
 
-    return wr_plan_make(&plan, defaults, own, name, error);
+    return defaults != NULL ? wr_plan_make(&plan, defaults, layer, name, error)
+                            : wr_plan_make(&plan, layer, &nothing, name, error);
 }
 
 /* Make `ret_layer` of the first `count` settings. Each was checked when it was read. */
@@ -67,7 +72,6 @@ static weir_status check_part(const struct wr_layer *defaults, const struct part
 
 weir_status wr_config_check(const struct weir_config *config, weir_error *error)
 {
-    static const struct wr_layer nothing = {{0}, {0}};
     struct part part = {.settings = config->settings, .name = "defaults"};
     size_t at = 0;
     struct wr_layer defaults;
@@ -78,7 +82,7 @@ weir_status wr_config_check(const struct weir_config *config, weir_error *error)
         ++at;
     }
     part.count = at;
-    status = check_part(&nothing, &part, &defaults, error);
+    status = check_part(NULL, &part, &defaults, error);
     while (status == WEIR_OK && at < config->count) {
         part.settings = &config->settings[at];
         part.name = config->settings[at].dependency;

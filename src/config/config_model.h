@@ -32,6 +32,11 @@ weir_status wr_config_slurp(const char *path, char **ret_text, size_t *ret_lengt
 weir_status wr_config_walk(struct weir_config *config, const char *text, size_t length,
                            weir_error *error);
 
+/* What a dependency must be created with: its own settings, and those of the defaults that cannot
+ * be changed later. Its length; with a buffer that is long enough the text, NUL-terminated. */
+size_t wr_config_birth(const struct weir_config *config, const char *name, char *buffer,
+                       size_t size);
+
 /* Contradictions, at the setting that brought them about. */
 weir_status wr_config_check(const struct weir_config *config, weir_error *error);
 

@@ -242,6 +242,12 @@ static weir_status list_dependencies(struct wr_simulation *sim, const weir_confi
         sim->names[i] = weir_config_dependency(config, i);
         sim->dependencies[i].name = sim->names[i];
         sim->dependencies[i].handle = weir_dependency_find(sim->runtime, sim->names[i]);
+        if (sim->dependencies[i].handle->pool != NULL) {
+            return wr_fail(sim->error, WEIR_E_CONFIG,
+                           "%s: isolation thread is not simulated: give isolation inline, with "
+                           "max_concurrent for threads + queue",
+                           sim->names[i]);
+        }
     }
     sim->dependency_count = count;
     qsort(sim->dependencies, count, sizeof(*sim->dependencies), by_name);

@@ -178,3 +178,68 @@ Test(config_load, file_is_read_and_named_in_its_settings)
     cr_expect_eq(count, 1);
     weir_config_destroy(config);
 }
+
+Test(config_load, a_file_says_where_calls_run)
+{
+    weir_config *const config = parse("version: 1\n"
+                                      "defaults: {isolation: thread, threads: 2}\n"
+                                      "dependencies:\n"
+                                      "  pay: {queue: 3}\n"
+                                      "  mail: {isolation: inline, max_concurrent: 9}\n");
+    weir_runtime *const runtime = create(NULL);
+    weir_error error = {.message = ""};
+
+    cr_assert_eq(weir_config_load(config, runtime, &error), WEIR_OK, "%s", error.message);
+
+    cr_expect_eq(value_of(runtime, "pay", WR_ISOLATION), WR_ISOLATION_THREAD);
+    cr_expect_eq(value_of(runtime, "pay", WR_QUEUE), 3);
+    cr_expect_eq(value_of(runtime, "mail", WR_ISOLATION), WR_ISOLATION_INLINE);
+    cr_expect_eq(weir_config_load(config, runtime, &error), WEIR_OK, "%s", error.message);
+    weir_runtime_destroy(runtime);
+    weir_config_destroy(config);
+}
+
+Test(config_load, a_dependency_that_exists_keeps_where_its_calls_run)
+{
+    weir_config *const config =
+        parse("version: 1\ndependencies: {pay: {isolation: thread, threads: 2}}\n");
+    weir_runtime *const runtime = create(NULL);
+    weir_dependency *pay = NULL;
+    weir_error error = {.message = ""};
+
+    cr_assert_eq(weir_dependency_create(runtime, "pay", NULL, &pay, &error), WEIR_OK);
+
+    cr_expect_eq(weir_config_load(config, runtime, &error), WEIR_E_CONFIG);
+
+    cr_expect_not_null(strstr(error.message, "cannot change while live"));
+    weir_runtime_destroy(runtime);
+    weir_config_destroy(config);
+}
+
+Test(config_load, a_program_that_creates_a_dependency_itself_asks_for_its_settings)
+{
+    weir_config *const config = parse("version: 1\n"
+                                      "defaults: {isolation: thread, threads: 2, timeout: 3s}\n"
+                                      "dependencies:\n"
+                                      "  pay: {queue: 3, breaker: {open_for: 2s}}\n");
+    weir_runtime *const runtime = create(NULL);
+    char settings[128];
+    const weir_dependency_options options = {WEIR_SIZED(weir_dependency_options),
+                                             .settings = settings};
+    weir_dependency *pay = NULL;
+    weir_error error = {.message = ""};
+
+    cr_assert_eq(weir_config_creation_settings(config, "pay", settings, sizeof(settings)),
+                 strlen(settings));
+    cr_expect_str_eq(settings, "isolation: thread, queue: 3, breaker.open_for: 2s");
+    cr_assert_eq(weir_dependency_create(runtime, "pay", &options, &pay, &error), WEIR_OK, "%s",
+                 error.message);
+    cr_expect_eq(weir_config_load(config, runtime, &error), WEIR_OK, "%s", error.message);
+
+    cr_expect_eq(value_of(runtime, "pay", WR_THREADS), 2);
+    cr_expect_eq(weir_config_creation_settings(config, "none", settings, sizeof(settings)), 18U);
+    cr_expect_eq(weir_config_creation_settings(NULL, "pay", settings, sizeof(settings)), 0U);
+    cr_expect_str_eq(settings, "");
+    weir_runtime_destroy(runtime);
+    weir_config_destroy(config);
+}
