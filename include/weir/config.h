@@ -49,8 +49,8 @@ WEIR_API const char *weir_config_dependency(const weir_config *config, size_t in
  * in the file, and those of the file's defaults that cannot be changed later. For programs that
  * create a dependency themselves, to give it commands or worker_start, before weir_config_load().
  *
- * Result:  the text's length without its NUL; when that is >= size the text was cut. "" and 0 when
- *          the file says nothing of `name`, and for NULL.
+ * Result:  the text's length without its NUL; when that is >= size the text was cut. A name
+ *          that the file does not have gets what its defaults say. "" and 0 for NULL.
  * Threads: any. Since 0.1.
  */
 WEIR_API size_t weir_config_creation_settings(const weir_config *config, const char *name,

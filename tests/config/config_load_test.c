@@ -237,7 +237,7 @@ Test(config_load, a_program_that_creates_a_dependency_itself_asks_for_its_settin
     cr_expect_eq(weir_config_load(config, runtime, &error), WEIR_OK, "%s", error.message);
 
     cr_expect_eq(value_of(runtime, "pay", WR_THREADS), 2);
-    cr_expect_eq(weir_config_creation_settings(config, "none", settings, sizeof(settings)), 18U);
+    cr_expect_eq(weir_config_creation_settings(config, "none", settings, sizeof(settings)), 17U);
     cr_expect_eq(weir_config_creation_settings(NULL, "pay", settings, sizeof(settings)), 0U);
     cr_expect_str_eq(settings, "");
     weir_runtime_destroy(runtime);
