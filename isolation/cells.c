@@ -180,6 +180,25 @@ static uint64_t look_at(struct wr_cell *cell, uint64_t now_ns,
     return UINT64_MAX;
 }
 
+static uint64_t scan_segment(const struct wr_cells *cells, uint32_t s, uint64_t now_ns,
+                             void (*visit)(void *user, struct wr_cell *cell, uint64_t word),
+                             void *user)
+{
+    uint64_t earliest = UINT64_MAX;
+
+    for (uint32_t i = 0; i < cells->segments[s].count; ++i) {
+        /* Sequentially consistent: see timer.h. */
+        uint64_t moment =
+            atomic_load_explicit(&cells->segments[s].expires_ns[i], memory_order_seq_cst);
+
+        if (moment <= now_ns) {
+            moment = look_at(wr_cells_at(cells, cells->segments[s].base + i), now_ns, visit, user);
+        }
+        earliest = wr_min_u64(earliest, moment);
+    }
+    return earliest;
+}
+
 uint64_t wr_cells_expired(const struct wr_cells *cells, uint64_t now_ns,
                           void (*visit)(void *user, struct wr_cell *cell, uint64_t word),
                           void *user)
@@ -189,17 +208,7 @@ uint64_t wr_cells_expired(const struct wr_cells *cells, uint64_t now_ns,
     uint64_t earliest = UINT64_MAX;
 
     for (uint32_t s = 0, seen = 0; seen < capacity; seen += cells->segments[s++].count) {
-        for (uint32_t i = 0; i < cells->segments[s].count; ++i) {
-            /* Sequentially consistent: see wr_timer_arm(). */
-            uint64_t moment =
-                atomic_load_explicit(&cells->segments[s].expires_ns[i], memory_order_seq_cst);
-
-            if (moment <= now_ns) {
-                moment =
-                    look_at(wr_cells_at(cells, cells->segments[s].base + i), now_ns, visit, user);
-            }
-            earliest = wr_min_u64(earliest, moment);
-        }
+        earliest = wr_min_u64(earliest, scan_segment(cells, s, now_ns, visit, user));
     }
     return earliest;
 }

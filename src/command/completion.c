@@ -138,16 +138,15 @@ int weir_queue_fd(weir_queue *queue)
     if (queue == NULL) {
         return -1;
     }
-    if (wr_queue_is_here(queue)) {
-        wr_mutex_lock(&queue->locked.mutex);
-        if (!queue->locked.signals) {
-            queue->locked.signals = true;
-            if (queue->locked.first != NULL) {
-                signal_locked(queue);
-            }
-        }
-        wr_mutex_unlock(&queue->locked.mutex);
+    if (!wr_queue_is_here(queue)) {
+        return queue->fd;
     }
+    wr_mutex_lock(&queue->locked.mutex);
+    if (!queue->locked.signals && queue->locked.first != NULL) {
+        signal_locked(queue);
+    }
+    queue->locked.signals = true;
+    wr_mutex_unlock(&queue->locked.mutex);
     return queue->fd;
 }
 

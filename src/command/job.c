@@ -40,8 +40,8 @@ static void place_values(struct wr_job *job, const weir_command *command,
     unsigned char *at = (unsigned char *)job + aligned(sizeof(*job));
 
     job->argument = request->argument != NULL ? at : NULL;
-    if (request->argument_size > 0) {
-        memcpy(at, request->argument, request->argument_size);
+    if (job->argument != NULL) {
+        memcpy(job->argument, request->argument, request->argument_size);
     }
     at += aligned(command->argument_max);
     job->result_bytes = command->result_max;

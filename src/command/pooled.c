@@ -51,22 +51,23 @@ static uint64_t await(struct wr_job *job)
     const weir_clock *const clock = &job->dependency->host->clock;
     uint64_t until_ns = job->leave_ns;
 
-    while (!is_told(cell)) {
+    for (;;) {
         uint64_t now_ns;
 
-        sleep_until(cell, clock, until_ns);
-        if (is_told(cell) || until_ns == WR_NO_DEADLINE) {
-            continue;
+        if (!is_told(cell)) {
+            sleep_until(cell, clock, until_ns);
         }
-        now_ns = wr_clock_now(clock);
+        if (is_told(cell)) {
+            return job->left_ns;
+        }
+        now_ns = until_ns != WR_NO_DEADLINE ? wr_clock_now(clock) : 0;
+        if (wr_deadline_over(until_ns, now_ns) && leave(job, now_ns)) {
+            return now_ns;
+        }
         if (wr_deadline_over(until_ns, now_ns)) {
-            if (leave(job, now_ns)) {
-                return now_ns;
-            }
-            until_ns = WR_NO_DEADLINE;
+            until_ns = WR_NO_DEADLINE; /* its leaver tells */
         }
     }
-    return job->left_ns;
 }
 
 weir_status wr_pooled_execute(const struct wr_attempt *attempt, const weir_command *command,

@@ -26,23 +26,37 @@ static void turn_away_queued(weir_dependency *dependency, uint64_t now_ns)
     }
 }
 
-/* Every call that still has a caller loses it. A cell that is queued now is just being offered, or
- * in the hands of a worker that has not begun. */
+/* A call that still has its caller loses it. A cell that is queued now is just being offered, or in
+ * the hands of a worker that has not begun. */
+static void cancel(struct wr_job *job, uint64_t now_ns)
+{
+    uint64_t word = wr_cell_read(&job->cell);
+
+    while (wr_cell_state(word) == WR_CELL_QUEUED || wr_cell_state(word) == WR_CELL_RUNNING) {
+        if (wr_job_leave(job, word, WR_CELL_TURNED_AWAY, WR_CELL_CANCELLED, now_ns)) {
+            wr_job_tell(job);
+            return;
+        }
+        word = wr_cell_read(&job->cell);
+    }
+}
+
 static void cancel_running(weir_dependency *dependency, uint64_t now_ns)
 {
     struct wr_cells *const cells = &dependency->pool->cells;
     const uint32_t capacity = atomic_load_explicit(&cells->capacity, memory_order_acquire);
 
     for (uint32_t i = 0; i < capacity; ++i) {
-        struct wr_job *const job = wr_job_of(wr_cells_at(cells, i));
-        uint64_t word = wr_cell_read(&job->cell);
+        cancel(wr_job_of(wr_cells_at(cells, i)), now_ns);
+    }
+}
 
-        while (wr_cell_state(word) == WR_CELL_QUEUED || wr_cell_state(word) == WR_CELL_RUNNING) {
-            if (wr_job_leave(job, word, WR_CELL_TURNED_AWAY, WR_CELL_CANCELLED, now_ns)) {
-                wr_job_tell(job);
-                break;
-            }
-            word = wr_cell_read(&job->cell);
+static void for_each_pool(const struct wr_registry *registry,
+                          void (*visit)(weir_dependency *dependency, uint64_t now_ns))
+{
+    for (uint32_t i = 0; i < registry->count; ++i) {
+        if (registry->list[i]->pool != NULL) {
+            visit(registry->list[i], wr_dependency_now(registry->list[i]));
         }
     }
 }
@@ -78,18 +92,10 @@ static size_t stop_locked(weir_runtime *runtime, uint64_t grace_ns)
     for (uint32_t i = 0; i < registry->count; ++i) {
         atomic_store_explicit(&registry->list[i]->stopping, 1, memory_order_relaxed);
     }
-    for (uint32_t i = 0; i < registry->count; ++i) {
-        if (registry->list[i]->pool != NULL) {
-            turn_away_queued(registry->list[i], wr_clock_now(clock));
-        }
-    }
+    for_each_pool(registry, turn_away_queued);
     stuck = join_all(registry, clock, until_ns);
     if (stuck != 0) {
-        for (uint32_t i = 0; i < registry->count; ++i) {
-            if (registry->list[i]->pool != NULL) {
-                cancel_running(registry->list[i], wr_clock_now(clock));
-            }
-        }
+        for_each_pool(registry, cancel_running);
         stuck = join_all(registry, &wr_system_clock, from_now(&wr_system_clock, AFTERMATH_NS));
     }
     wr_timer_stop(&runtime->timer);

@@ -13,41 +13,33 @@
 enum { TICKET_CELL, TICKET_GENERATION };
 _Static_assert(sizeof(struct wr_cell *) <= sizeof(uint64_t), "a word of a ticket holds a pointer");
 
-static void ticket_write(weir_ticket *ticket, const struct wr_job *job)
+void wr_ticket_of(const struct wr_job *job, weir_ticket *ret_ticket)
 {
     const struct wr_cell *const cell = &job->cell;
 
-    *ticket = (weir_ticket){{0, 0}};
-    memcpy(&ticket->opaque[TICKET_CELL], &cell, sizeof(cell));
-    ticket->opaque[TICKET_GENERATION] =
+    *ret_ticket = (weir_ticket){{0, 0}};
+    memcpy(&ret_ticket->opaque[TICKET_CELL], &cell, sizeof(struct wr_cell *));
+    ret_ticket->opaque[TICKET_GENERATION] =
         wr_cell_generation(atomic_load_explicit(&cell->word, memory_order_relaxed));
-}
-
-void wr_ticket_of(const struct wr_job *job, weir_ticket *ret_ticket)
-{
-    ticket_write(ret_ticket, job);
 }
 
 struct wr_cell *wr_ticket_cell(const weir_ticket *ticket, uint64_t *ret_generation)
 {
     struct wr_cell *cell;
 
-    memcpy(&cell, &ticket->opaque[TICKET_CELL], sizeof(cell));
+    memcpy(&cell, &ticket->opaque[TICKET_CELL], sizeof(struct wr_cell *));
     *ret_generation = ticket->opaque[TICKET_GENERATION];
     return cell;
 }
 
 static weir_status refuse(const struct wr_attempt *attempt, const weir_command *command,
-                          const weir_request *request, weir_outcome *outcome)
+                          const weir_request *request)
 {
     if (command->argument_drop != NULL && request->argument != NULL) {
         void *value; /* handed over to us: from here on it is ours to end */
 
         memcpy(&value, &request->argument, sizeof(value));
         command->argument_drop(value);
-    }
-    if (outcome != NULL) {
-        wr_outcome_begin(outcome, attempt);
     }
     return attempt->reason;
 }
@@ -63,6 +55,18 @@ static weir_status turned_away(struct wr_job *job, weir_queue *queue, weir_outco
     return status;
 }
 
+static weir_status send(struct wr_job *job, weir_queue *queue, weir_ticket *ret_ticket,
+                        weir_outcome *outcome)
+{
+    atomic_store_explicit(&job->queue, queue, memory_order_relaxed);
+    wr_queue_expect(queue);
+    if (ret_ticket != NULL) {
+        wr_ticket_of(job, ret_ticket);
+    }
+    /* From here on, if it is sent, the job may be gone at any moment. */
+    return wr_job_send(job) ? WEIR_OK : turned_away(job, queue, outcome);
+}
+
 static weir_status check_submit(const weir_dependency *dependency, const weir_request *request,
                                 const weir_queue *queue)
 {
@@ -75,6 +79,7 @@ static weir_status check_submit(const weir_dependency *dependency, const weir_re
     return WEIR_OK;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): execute's parameters and those of its queue */
 weir_status weir_submit(weir_dependency *dependency, const weir_command *command,
                         const weir_request *request, weir_queue *queue, void *user,
                         weir_ticket *ret_ticket, weir_outcome *ret_outcome)
@@ -83,32 +88,29 @@ weir_status weir_submit(weir_dependency *dependency, const weir_command *command
     WR_RAW struct wr_attempt attempt;
     WR_RAW struct wr_ask ask;
     const weir_context *context;
-    weir_ticket ticket;
     struct wr_job *job;
     weir_status status = wr_call_view(&room, dependency, &command, &request);
+    enum wr_step step;
 
-    if (status == WEIR_OK) {
-        status = check_submit(dependency, request, queue);
-    }
+    status = status == WEIR_OK ? check_submit(dependency, request, queue) : status;
     if (status != WEIR_OK) {
         return wr_usage(ret_outcome, status);
     }
     context = wr_request_context(request);
     wr_ask_init(&ask, dependency, request, context);
-    if (wr_attempt_ask(dependency, &ask, &attempt) != WR_ADMITTED) {
-        return refuse(&attempt, command, request, ret_outcome);
+    step = wr_attempt_ask(dependency, &ask, &attempt);
+    if (step == WR_ADMITTED) {
+        attempt.reason = WEIR_OK; /* mode observe notes what would have refused it */
     }
-    attempt.reason = WEIR_OK;
     if (ret_outcome != NULL) {
         wr_outcome_begin(ret_outcome, &attempt);
     }
+    if (step != WR_ADMITTED) {
+        return refuse(&attempt, command, request);
+    }
     job = wr_job_make(&attempt, command, request, context);
     job->user = user;
-    atomic_store_explicit(&job->queue, queue, memory_order_relaxed);
-    wr_queue_expect(queue);
-    ticket_write(ret_ticket != NULL ? ret_ticket : &ticket, job);
-    /* From here on, if it is sent, the job may be gone at any moment. */
-    return wr_job_send(job) ? WEIR_OK : turned_away(job, queue, ret_outcome);
+    return send(job, queue, ret_ticket, ret_outcome);
 }
 
 weir_status weir_ticket_cancel(weir_queue *queue, weir_ticket ticket)

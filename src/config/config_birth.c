@@ -31,6 +31,7 @@ static bool belongs(const struct weir_config *config, const weir_setting *settin
            !is_given(config, name, setting->key);
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the sink writes to it */
 size_t wr_config_birth(const struct weir_config *config, const char *name, char *buffer,
                        size_t size)
 {

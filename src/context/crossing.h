@@ -40,7 +40,7 @@ void wr_crossing_capture_context(struct wr_crossing *crossing, const weir_contex
 /* Nothing is captured or counted: `context` outlives the crossing, which is not released. */
 static inline void wr_crossing_borrow(struct wr_crossing *crossing, const weir_context *context)
 {
-    memcpy(&crossing->context, &context, sizeof(context)); /* drops the qualifier on purpose */
+    memcpy(&crossing->context, &context, sizeof(void *)); /* drops the qualifier on purpose */
     crossing->table = NULL;
 }
 
