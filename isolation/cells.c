@@ -68,6 +68,7 @@ bool wr_cells_grow(struct wr_cells *cells, uint32_t count)
     uint32_t s = 0;
     unsigned char *memory;
     _Atomic uint64_t *expires_ns;
+    size_t bytes;
 
     if (more == 0) {
         return true;
@@ -75,13 +76,14 @@ bool wr_cells_grow(struct wr_cells *cells, uint32_t count)
     while (s < WR_CELL_SEGMENTS && cells->segments[s].count != 0) {
         ++s;
     }
-    if (s == WR_CELL_SEGMENTS || have + more > WR_CELLS_MAX) {
+    if (s == WR_CELL_SEGMENTS || have + more > WR_CELLS_MAX ||
+        __builtin_mul_overflow(more, cells->stride, &bytes)) {
         return false;
     }
-    memory = wr_host_allocate(cells->host, more * cells->stride);
+    memory = wr_host_allocate(cells->host, bytes);
     expires_ns = wr_host_allocate(cells->host, more * sizeof(uint64_t));
     if (memory == NULL || expires_ns == NULL) {
-        wr_host_release(cells->host, memory, more * cells->stride);
+        wr_host_release(cells->host, memory, bytes);
         wr_host_release(cells->host, expires_ns, more * sizeof(uint64_t));
         return false;
     }

@@ -65,8 +65,9 @@ struct weir_command {
     size_t argument_max; /**< bytes of the largest argument; 0: none */
     size_t result_max;   /**< bytes of the result; 0: none */
     /** Do the work. 0 is success, anything else the application's own code. `result` points to
-     *  result_max bytes. It may be called by many threads at once. It must return: under thread
-     *  isolation also after its caller has left, see weir_call_abandoned(). */
+     *  result_max bytes, zeroed under thread isolation, as are the bytes of the argument between
+     *  argument_size and argument_max. It may be called by many threads at once. It must return:
+     *  under thread isolation also after its caller has left, see weir_call_abandoned(). */
     int (*run)(weir_call *call, const void *argument, void *result);
     /** What a code means. NULL: 0 is ok, all else failed. Must be pure. */
     weir_verdict (*classify)(int code);

@@ -229,6 +229,9 @@ static struct wr_job *await_jobs(weir_queue *queue, size_t max, uint64_t wait_ns
 /* May run the call's fallback. */
 static void fill(weir_completion *completion, struct wr_job *job)
 {
+    if (job->answer != NULL) {
+        memset(job->answer, 0, job->result_bytes);
+    }
     completion->user = job->user;
     completion->cell = &job->cell;
     wr_ticket_of(job, &completion->ticket);

@@ -34,6 +34,8 @@ size_t wr_job_values(const weir_command *command)
 
 /* ---- making ---- */
 
+/* A cell has served other calls: what this one does not fill is cleared, so that nobody reads what
+ * was somebody else's. */
 static void place_values(struct wr_job *job, const weir_command *command,
                          const weir_request *request)
 {
@@ -42,6 +44,7 @@ static void place_values(struct wr_job *job, const weir_command *command,
     job->argument = request->argument != NULL ? at : NULL;
     if (job->argument != NULL) {
         memcpy(job->argument, request->argument, request->argument_size);
+        memset(at + request->argument_size, 0, command->argument_max - request->argument_size);
     }
     at += aligned(command->argument_max);
     job->result_bytes = command->result_max;
@@ -208,6 +211,9 @@ static void run(struct wr_job *job, const struct wr_worker *worker)
                         .deadline_ns = job->deadline_ns,
                         .cell = &job->cell,
                         .worker_state = worker->state};
+    if (job->result != NULL) {
+        memset(job->result, 0, job->result_bytes);
+    }
     wr_crossing_enter(&job->crossing, &crossed);
     wr_leave_let_in(pool);
     job->code = job->run(call, job->argument, job->result);

@@ -33,31 +33,71 @@ static void on_cancel_signal(int number)
     (void)number;
 }
 
-/* A handler without SA_RESTART, ours or the service's own. */
-static weir_status claim_signal(int number, const char *name, weir_error *error)
+enum { SIGNALS = 65 };
+
+/* How many pools of this process use our handler of a signal. */
+static struct {
+    struct wr_mutex mutex;
+    uint32_t users[SIGNALS];
+} handlers = {.mutex = {PTHREAD_MUTEX_INITIALIZER}};
+
+static bool is_plain(const struct sigaction *action)
+{
+    return (action->sa_flags & SA_SIGINFO) == 0 &&
+           (action->sa_handler == SIG_DFL || action->sa_handler == SIG_IGN ||
+            action->sa_handler == on_cancel_signal);
+}
+
+static weir_status claim_locked(int number, bool *ret_ours, const char *name, weir_error *error)
+    WR_REQUIRES(handlers.mutex)
 {
     const struct sigaction ours = {.sa_handler = on_cancel_signal};
     struct sigaction present;
 
-    if (number == 0) {
-        return WEIR_OK;
-    }
     if (sigaction(number, NULL, &present) != 0) {
         return wr_fail(error, WEIR_E_CONFIG, "%s: cancel_signal %d is no signal: give another",
                        name, number);
     }
-    if ((present.sa_flags & SA_SIGINFO) == 0 &&
-        (present.sa_handler == SIG_DFL || present.sa_handler == SIG_IGN)) {
-        (void)sigaction(number, &ours, NULL);
-        return WEIR_OK;
-    }
-    if ((present.sa_flags & SA_RESTART) != 0) {
+    if (!is_plain(&present) && (present.sa_flags & SA_RESTART) != 0) {
         return wr_fail(error, WEIR_E_CONFIG,
                        "%s: cancel_signal %d has a handler with SA_RESTART, which interrupts "
                        "nothing: install it without, or give another signal",
                        name, number);
     }
+    *ret_ours = is_plain(&present);
+    if (*ret_ours) {
+        (void)sigaction(number, &ours, NULL);
+        handlers.users[number] += 1;
+    }
     return WEIR_OK;
+}
+
+/* See to a handler without SA_RESTART: the service's own, or else ours. */
+static weir_status claim_signal(weir_dependency *dependency, int number, weir_error *error)
+{
+    weir_status status;
+
+    if (number == 0) {
+        return WEIR_OK;
+    }
+    wr_mutex_lock(&handlers.mutex);
+    status = claim_locked(number, &dependency->owns_handler, dependency->name, error);
+    wr_mutex_unlock(&handlers.mutex);
+    return status;
+}
+
+/* The last user of our handler takes it away: the library may be unloaded. */
+static void release_signal(weir_dependency *dependency, int number)
+{
+    if (!dependency->owns_handler) {
+        return;
+    }
+    wr_mutex_lock(&handlers.mutex);
+    handlers.users[number] -= 1;
+    if (handlers.users[number] == 0) {
+        (void)signal(number, SIG_DFL);
+    }
+    wr_mutex_unlock(&handlers.mutex);
 }
 
 static struct wr_pool_size size_of(const struct wr_plan *plan)
@@ -79,11 +119,8 @@ weir_status wr_pool_setup(weir_dependency *dependency, const struct wr_plan *pla
                                 .worker_start = options->worker_start,
                                 .worker_stop = options->worker_stop,
                                 .worker_user = options->user};
-    const weir_status status = claim_signal(plan->cancel_signal, dependency->name, error);
+    weir_status status;
 
-    if (status != WEIR_OK) {
-        return status;
-    }
     dependency->value_bytes = value_bytes(dependency, plan);
     rule.cell_bytes = wr_job_bytes(dependency->value_bytes);
     dependency->pool = wr_host_allocate(dependency->host, sizeof(*dependency->pool));
@@ -91,6 +128,10 @@ weir_status wr_pool_setup(weir_dependency *dependency, const struct wr_plan *pla
         return wr_fail(error, WEIR_E_MEMORY, "no memory for dependency %s", dependency->name);
     }
     wr_pool_init(dependency->pool, &rule, dependency->host, helper);
+    status = claim_signal(dependency, plan->cancel_signal, error);
+    if (status != WEIR_OK) {
+        return status;
+    }
     if (!wr_helper_start(helper)) {
         return wr_fail(error, WEIR_E_SYSTEM,
                        "%s: no thread for the runtime's helper: raise the limit (ulimit -u)",
@@ -133,6 +174,7 @@ void wr_pool_follow(weir_dependency *dependency, const struct wr_plan *plan,
 void wr_pool_teardown(weir_dependency *dependency)
 {
     if (dependency->pool != NULL) {
+        release_signal(dependency, dependency->pool->rule.cancel_signal);
         wr_pool_destroy(dependency->pool);
         wr_host_release(dependency->host, dependency->pool, sizeof(*dependency->pool));
     }

@@ -28,6 +28,7 @@ struct weir_dependency {
 
     struct wr_pool *pool;      /* owned; NULL: inline */
     struct wr_timer *timer;    /* the runtime's */
+    bool owns_handler;         /* counted as a user of our handler of cancel_signal */
     size_t value_bytes;        /* room in a cell for argument and result together */
     _Atomic uint32_t stopping; /* 1: refuse every call */
 
