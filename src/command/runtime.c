@@ -44,6 +44,7 @@ weir_status weir_runtime_create(const weir_runtime_options *options, weir_runtim
         return wr_fail(error, WEIR_E_MEMORY, "no memory for a runtime");
     }
     wr_mutex_init(&runtime->locked.mutex);
+    wr_mutex_init(&runtime->stop);
     *ret_runtime = runtime;
     return WEIR_OK;
 }
@@ -96,6 +97,7 @@ void weir_runtime_destroy(weir_runtime *runtime)
     }
     wr_helper_destroy(&runtime->helper);
     wr_mutex_destroy(&runtime->locked.mutex);
+    wr_mutex_destroy(&runtime->stop);
     host.allocator = runtime->host.allocator;
     wr_host_release(&host, runtime, sizeof(*runtime));
 }

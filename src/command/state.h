@@ -59,9 +59,10 @@ struct weir_runtime {
     _Atomic(struct wr_registry *) registry; /* RCU */
     struct wr_helper helper;
     struct wr_timer timer;
+    struct wr_mutex stop; /* one stop at a time; taken before the other, and held over waits */
     struct {
-        struct wr_mutex mutex; /* creation, apply, stop */
-        bool stopped;
+        struct wr_mutex mutex; /* creation, apply */
+        bool stopped;          /* nothing is added or changed any more */
         struct wr_layer defaults;
         weir_dependency *other; /* "_other", once the names have run out */
     } locked;

@@ -80,18 +80,30 @@ static uint64_t from_now(const weir_clock *clock, uint64_t ns)
     return wr_sat_add(wr_clock_now(clock), ns);
 }
 
-static size_t stop_locked(weir_runtime *runtime, uint64_t grace_ns)
-    WR_REQUIRES(runtime->locked.mutex)
+/* From here on no dependency and no queue is added, no setting changes, and every call is refused.
+ */
+static void refuse_calls(weir_runtime *runtime)
 {
-    const weir_clock *const clock = &runtime->host.clock;
-    const struct wr_registry *const registry = wr_registry_of(runtime);
-    const uint64_t until_ns = from_now(clock, grace_ns);
-    size_t stuck;
+    const struct wr_registry *registry;
 
-    runtime->locked.stopped = true; /* no dependency and no queue is added any more */
+    wr_mutex_lock(&runtime->locked.mutex);
+    runtime->locked.stopped = true;
+    registry = wr_registry_of(runtime);
     for (uint32_t i = 0; i < registry->count; ++i) {
         atomic_store_explicit(&registry->list[i]->stopping, 1, memory_order_relaxed);
     }
+    wr_mutex_unlock(&runtime->locked.mutex);
+}
+
+static size_t stop_locked(weir_runtime *runtime, uint64_t grace_ns) WR_REQUIRES(runtime->stop)
+{
+    const weir_clock *const clock = &runtime->host.clock;
+    const uint64_t until_ns = from_now(clock, grace_ns);
+    const struct wr_registry *registry;
+    size_t stuck;
+
+    refuse_calls(runtime);
+    registry = wr_registry_of(runtime); /* the last one */
     for_each_pool(registry, turn_away_queued);
     stuck = join_all(registry, clock, until_ns);
     if (stuck != 0) {
@@ -125,9 +137,9 @@ weir_status weir_runtime_stop(weir_runtime *runtime, uint64_t grace_ns, size_t *
     if (is_own_thread(runtime)) {
         return WEIR_E_SHAPE;
     }
-    wr_mutex_lock(&runtime->locked.mutex);
+    wr_mutex_lock(&runtime->stop);
     stuck = stop_locked(runtime, grace_ns);
-    wr_mutex_unlock(&runtime->locked.mutex);
+    wr_mutex_unlock(&runtime->stop);
     if (ret_stuck != NULL) {
         *ret_stuck = stuck;
     }
