@@ -7,6 +7,9 @@
 
 #include <stddef.h>
 
+/* The helper that this thread is; NULL: none. */
+static _Thread_local const struct wr_helper *self;
+
 static void poke(struct wr_helper *helper)
 {
     /* Release: pairs with the acquire in the helper's loop. */
@@ -35,6 +38,7 @@ static void *helper_body(void *user)
     struct wr_helper *const helper = user;
     bool stop = false;
 
+    self = helper;
     wr_spawn_settle("weir-helper");
     while (!stop) {
         const uint32_t word = atomic_load_explicit(&helper->word, memory_order_acquire);
@@ -94,7 +98,7 @@ bool wr_helper_post(struct wr_helper *helper, struct wr_chore *chore)
 
 bool wr_helper_is_self(const struct wr_helper *helper)
 {
-    return helper->started && pthread_equal(helper->thread, pthread_self()) != 0;
+    return self == helper;
 }
 
 bool wr_helper_stop(struct wr_helper *helper, uint64_t until_ns)
