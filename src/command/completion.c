@@ -22,12 +22,13 @@ struct weir_queue {
     uint32_t forks;
     int fd;
     _Atomic uint32_t expected; /* submitted and not ended */
-    _Atomic uint32_t word;     /* grows when something was put while somebody waits */
+    _Atomic uint32_t word;     /* grows when a waiter is woken; they sleep on it */
     struct {
         struct wr_mutex mutex;
         struct wr_job *first, *last;
-        uint32_t waiters;
-        bool signals; /* weir_queue_fd() has been called */
+        uint32_t waiters; /* at least those that sleep and have not been woken: a burst of
+                             completions wakes each of them once */
+        bool signals;     /* weir_queue_fd() has been called */
     } locked;
 };
 
@@ -166,6 +167,7 @@ void wr_queue_push(weir_queue *queue, struct wr_job *job)
     queue->locked.last = job;
     waits = queue->locked.waiters != 0;
     if (waits) {
+        queue->locked.waiters -= 1;
         (void)atomic_fetch_add_explicit(word, 1, memory_order_relaxed);
     }
     wr_mutex_unlock(&queue->locked.mutex);
@@ -201,10 +203,14 @@ static struct wr_job *take_jobs(weir_queue *queue, size_t max, bool waits, uint3
     return first;
 }
 
-static void stop_waiting(weir_queue *queue)
+/* A waiter that comes back while the word stands was woken by nobody: it takes itself off. (If the
+ * word has moved for another waiter, it counts as one too many until the next completion.) */
+static void stop_waiting(weir_queue *queue, uint32_t word)
 {
     wr_mutex_lock(&queue->locked.mutex);
-    queue->locked.waiters -= 1;
+    if (atomic_load_explicit(&queue->word, memory_order_relaxed) == word) {
+        queue->locked.waiters -= 1;
+    }
     wr_mutex_unlock(&queue->locked.mutex);
 }
 
@@ -218,7 +224,7 @@ static struct wr_job *await_jobs(weir_queue *queue, size_t max, uint64_t wait_ns
     while ((first = take_jobs(queue, max, wait_ns != 0, &word)) == NULL && wait_ns != 0) {
         const int woken = wr_clock_wait(clock, &queue->word, word, until_ns);
 
-        stop_waiting(queue);
+        stop_waiting(queue, word);
         if (woken == WEIR_WAIT_EXPIRED) {
             wait_ns = 0; /* one more look */
         }
