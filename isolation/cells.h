@@ -17,9 +17,11 @@
 enum { WR_CELL_SEGMENTS = 24 };
 
 struct wr_cells {
-    struct wr_host *host;  /* borrowed */
-    size_t stride;         /* bytes from one cell to the next */
-    _Atomic uint64_t head; /* tag << 24 | index + 1; 0 in the low bits: none free */
+    /* tag << 24 | index + 1; 0 in the low bits: none free. On a line of its own: whoever submits
+     * and whoever collects write it, everybody reads the rest. */
+    _Alignas(64) _Atomic uint64_t head;
+    _Alignas(64) struct wr_host *host; /* borrowed */
+    size_t stride;                     /* bytes from one cell to the next */
     _Atomic uint32_t capacity;
     struct {
         _Atomic(unsigned char *) memory;

@@ -294,6 +294,7 @@ static struct wr_cell *next_locked(struct wr_pool *pool, struct wr_worker *worke
 {
     struct wr_cell *cell = NULL;
 
+    worker->retries = false;
     *ret_retire = retires_locked(pool);
     if (!*ret_retire) {
         cell = pool->discipline->pick(&pool->locked.queue);
@@ -374,17 +375,32 @@ void wr_pool_quit(struct wr_pool *pool, struct wr_worker *worker)
     }
 }
 
-/* Those that wait between two attempts of worker_start. Nobody else wakes those, so they are still
- * there. */
-static void end_retries_locked(struct wr_pool *pool) WR_REQUIRES(pool->locked.mutex)
+/* A worker that waits between two attempts of worker_start, told to look; NULL: none. Nobody else
+ * wakes those, so it is still there while the mutex is held. */
+static _Atomic uint32_t *end_retry_locked(struct wr_pool *pool) WR_REQUIRES(pool->locked.mutex)
 {
     for (struct wr_worker *w = pool->locked.workers.first; w != NULL; w = w->next) {
         if (w->retries) {
             w->retries = false;
             atomic_store_explicit(&w->wake, WR_WAKE_LOOK, memory_order_release);
-            wr_clock_wake(&pool->host->clock, &w->wake, 1);
+            return &w->wake;
         }
     }
+    return NULL;
+}
+
+static void end_retries(struct wr_pool *pool)
+{
+    _Atomic uint32_t *word;
+
+    do {
+        wr_mutex_lock(&pool->locked.mutex);
+        word = end_retry_locked(pool);
+        wr_mutex_unlock(&pool->locked.mutex);
+        if (word != NULL) {
+            wr_clock_wake(&pool->host->clock, word, 1); /* its address only */
+        }
+    } while (word != NULL);
 }
 
 struct wr_cell *wr_pool_close(struct wr_pool *pool)
@@ -402,9 +418,9 @@ struct wr_cell *wr_pool_close(struct wr_pool *pool)
         at = &cell->next;
     }
     parked = take_parked_locked(pool);
-    end_retries_locked(pool);
     wr_mutex_unlock(&pool->locked.mutex);
     wake_all(parked);
+    end_retries(pool);
     return queued;
 }
 

@@ -83,14 +83,15 @@ struct wr_pool {
     struct wr_helper *helper;
     uint32_t forks; /* of the process that the threads are in */
     struct wr_cells cells;
-    _Atomic uint64_t next_expiry_ns; /* no cell expires before; see timer.h */
-    struct wr_pool *next_timed;      /* the timer's list */
-    _Atomic uint32_t abandoned;      /* written under the mutex, read by the gate */
-    _Atomic uint32_t alive;          /* threads; written under the mutex, waited for by stop */
+    struct wr_pool *next_timed; /* the timer's list */
+    /* Read by each submitted call, seldom written. */
+    _Alignas(64) _Atomic uint64_t next_expiry_ns; /* no cell expires before; see timer.h */
+    _Atomic uint32_t abandoned;                   /* written under the mutex, read by the gate */
+    _Atomic uint32_t alive; /* threads; written under the mutex, waited for by stop */
     _Atomic uint64_t worker_failures;
     struct wr_chore tend; /* joins and replaces workers */
     struct {
-        struct wr_mutex mutex;
+        _Alignas(64) struct wr_mutex mutex;
         struct wr_pool_size size;
         struct wr_cell_queue queue;
         struct wr_worker *parked;

@@ -78,12 +78,13 @@ struct weir_command {
     /** Free what a result owns. Called when a result came that nobody is given: its caller had
      *  left, or dropped the completion. NULL: nothing. */
     void (*result_drop)(void *result);
-    /** Answer instead of run, when the call has no value: refused, failed, timed out or cancelled,
-     *  but not after WEIR_IGNORED. 0: `result` (result_max bytes) is the value; anything else comes
-     *  back as outcome.fallback_code and the call's own outcome stands. Called at most once, on the
-     *  thread of weir_execute() or of weir_queue_take(), in the call's context, and only while
-     *  request.within_ns and the context's deadline leave time (the setting `timeout` bounds run
-     *  alone). After a timeout run may still be running, with the same argument. NULL: none. */
+    /** Answer instead of run, when the call has no value: refused, failed, or left at its deadline;
+     *  not after WEIR_IGNORED and WEIR_CANCELLED, nor after an inline call that overran. 0:
+     * `result` (result_max bytes) is the value; anything else comes back as outcome.fallback_code
+     * and the call's own outcome stands. Called at most once, on the thread of weir_execute() or of
+     * weir_queue_take(), in the call's context, and only while request.within_ns and the context's
+     * deadline leave time (the setting `timeout` bounds run alone). After a timeout run may still
+     * be running, with the same argument. NULL: none. */
     int (*fallback)(weir_call *call, const void *argument, void *result);
 };
 
@@ -116,11 +117,11 @@ typedef struct weir_request {
  * Waits for a place (max_wait) and for tokens (rate_limit.max_wait), never beyond the deadline.
  *
  * Result:  WEIR_OK: there is a value in request->result, ret_outcome->source says who answered
- *          (with a late value also for kind WEIR_TIMED_OUT, with a fallback's for any kind but
- *          WEIR_IGNORED). A refusal (class rejected): run was not called; retry_after_ns says when
- *          to come back, if known. WEIR_FAILED, WEIR_IGNORED, WEIR_TIMED_OUT, WEIR_CANCELLED: run
- *          was called and there is no value; the result's bytes are unspecified and owned by
- *          nobody. WEIR_E_ARGUMENT, WEIR_E_SIZE, WEIR_E_SHAPE (the command was not written for the
+ *          (with a late value also for kind WEIR_TIMED_OUT, with a fallback's for a kind that says
+ *          why there is none of run). A refusal (class rejected): run was not called;
+ * retry_after_ns says when to come back, if known. WEIR_FAILED, WEIR_IGNORED, WEIR_TIMED_OUT,
+ * WEIR_CANCELLED: run was called and there is no value; the result's bytes are unspecified and
+ * owned by nobody. WEIR_E_ARGUMENT, WEIR_E_SIZE, WEIR_E_SHAPE (the command was not written for the
  *          isolation), WEIR_E_TOO_LARGE (the argument is above argument_max, or the command's
  *          values above the pool's cells), WEIR_E_FORKED (the pool was made before a fork): usage
  *          errors; nothing was done, the argument still belongs to the caller, ret_outcome->kind is

@@ -60,9 +60,11 @@ WEIR_API size_t weir_config_creation_settings(const weir_config *config, const c
  * Create every dependency of the file that does not exist yet, then apply all its settings.
  *
  * Where calls run cannot change later: a dependency that exists already keeps its isolation, and
- * the file must not say otherwise (weir_config_creation_settings()). Result:  WEIR_OK; as
- * weir_dependency_create() and weir_runtime_apply(). On failure no setting is applied to a
- * dependency that existed; those created so far stay (a dependency lives as long as its runtime).
+ * the file must not say otherwise (weir_config_creation_settings()).
+ *
+ * Result:  WEIR_OK; as weir_dependency_create() and weir_runtime_apply(). On failure no setting is
+ *          applied to a dependency that existed; those created so far stay (a dependency lives as
+ *          long as its runtime).
  * Threads: any. Blocks for a grace period.
  * Since:   0.1
  */

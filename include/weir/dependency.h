@@ -31,8 +31,8 @@ typedef struct weir_dependency_options {
     size_t command_count;
     /** Thread isolation: make what each worker thread needs for itself (a connection, say). Called
      *  first on every worker, before its first call; weir_call_worker() gives run the state. Not 0:
-     *  it failed; the worker takes no calls and tries again after `worker_retry`, doubled up to 64
-     *  times. May be NULL; refused with inline isolation. */
+     *  it failed; the worker takes no calls and tries again after `worker_retry`, which doubles
+     *  with each failure up to 64 times as long. May be NULL; refused with inline isolation. */
     int (*worker_start)(void *user, void **ret_state);
     /** End such a state, last thing on the worker thread that made it. May be NULL. */
     void (*worker_stop)(void *user, void *state);

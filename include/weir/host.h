@@ -45,9 +45,10 @@ typedef struct weir_random {
 } weir_random;
 
 /**
- * Memory. Called by set-up functions only, never by execute, begin or end. `allocate` returns
- * memory aligned to `alignment` (a power of two, at most 64), or NULL; `release` gets the same size
- * and alignment back. Both may be called with no lock of the caller's that they need themselves.
+ * Memory. Called by set-up functions, by weir_runtime_apply() and by the runtime's helper thread
+ * (for workers that it replaces); never by execute, submit, begin or end. `allocate` returns memory
+ * aligned to `alignment` (a power of two, at most 64), or NULL; `release` gets the same size and
+ * alignment back. Both may be called with no lock of the caller's that they need themselves.
  */
 typedef struct weir_allocator {
     size_t size;

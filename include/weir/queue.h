@@ -39,10 +39,12 @@ typedef struct weir_completion {
 /**
  * Create a completion queue. Also starts the runtime's timer thread, once.
  *
- * Result:  WEIR_OK; WEIR_E_ARGUMENT; WEIR_E_MEMORY; WEIR_E_SYSTEM (no file descriptor or no thread
- *          to be had); WEIR_E_BUSY (the runtime has been stopped); WEIR_E_FORKED. On failure
- * nothing is left behind but the timer thread. Owns:    the caller ends it with
- * weir_queue_destroy(), before weir_runtime_destroy(). Threads: any. Since 0.1.
+ * Result:  WEIR_OK; WEIR_E_ARGUMENT; WEIR_E_MEMORY; WEIR_E_SYSTEM (no descriptor or no thread to be
+ *          had); WEIR_E_BUSY (the runtime has been stopped); WEIR_E_FORKED. On failure nothing is
+ *          left behind but the timer thread.
+ * Owns:    the caller ends it with weir_queue_destroy(), before weir_runtime_destroy().
+ * Threads: any.
+ * Since:   0.1
  */
 WEIR_API weir_status weir_queue_create(weir_runtime *runtime, weir_queue **ret_queue,
                                        weir_error *error);
@@ -110,7 +112,8 @@ WEIR_API const weir_context *weir_completion_context(const weir_completion *comp
  *          must be NULL: the value comes with the completion. ret_ticket and ret_outcome may be
  *          NULL; a ticket is written before the call can complete.
  * Threads: any, also inside run. Blocks on no other call. Allocates nothing.
- * Callbacks: the carriers' capture; after a refusal argument_drop; on this thread.
+ * Callbacks: the carriers' capture; after a refusal argument_drop, perhaps the carriers' release;
+ *          on this thread.
  * Since:   0.1
  */
 WEIR_API weir_status weir_submit(weir_dependency *dependency, const weir_command *command,
@@ -124,7 +127,7 @@ WEIR_API weir_status weir_submit(weir_dependency *dependency, const weir_command
  * that runs is left, as at its deadline: see weir_call_abandoned(). Either way its completion comes
  * with WEIR_CANCELLED, which is neutral to the breaker.
  * Result:  WEIR_OK: this call of the function gave it up; WEIR_E_STALE: it has its outcome already,
- *          or the ticket is none of this queue's; WEIR_E_ARGUMENT: NULL queue.
+ *          or the ticket is none of this queue's; WEIR_E_ARGUMENT: NULL queue; WEIR_E_FORKED.
  * Threads: any. Blocks on no other call. Since 0.1.
  */
 WEIR_API weir_status weir_ticket_cancel(weir_queue *queue, weir_ticket ticket);

@@ -115,10 +115,10 @@ WEIR_API size_t weir_metrics_render(weir_runtime *runtime, int32_t format, char 
  * Stop: refuse new calls, let those in flight end, end the threads.
  *
  * From now on every call is refused with WEIR_SHUTDOWN, inline ones and permits too. Calls that
- * wait for a worker are turned away at once, with WEIR_SHUTDOWN. Calls that run have `grace_ns` to
- * end; those that then still run are left as by weir_ticket_cancel(): their callers get
- * WEIR_CANCELLED, their watched descriptors are shut down, their hooks called. Completions can
- * still be taken. Permits are not waited for.
+ * wait for a worker are turned away at once, with WEIR_SHUTDOWN. Calls that run on workers have
+ * `grace_ns` to end; those that then still run are left as by weir_ticket_cancel(): their callers
+ * get WEIR_CANCELLED, their watched descriptors are shut down, their hooks called. Completions can
+ * still be taken. Inline calls and permits that have begun are not waited for.
  *
  * Result:  WEIR_OK: all threads of the runtime have ended. WEIR_E_BUSY: *ret_stuck threads (may be
  *          NULL) are still inside user code; all else has ended, and what they use stays. Call
@@ -126,8 +126,9 @@ WEIR_API size_t weir_metrics_render(weir_runtime *runtime, int32_t format, char 
  *          threads are the parent's. In every case every call has its outcome or gets it at once.
  * Threads: any but the runtime's own (WEIR_E_SHAPE from inside run, fallback on a worker, or a
  *          hook); one at a time, others wait. Blocks for grace_ns and a little.
- * Callbacks: none on this thread but argument_drop of calls turned away; worker_stop on the
- * workers. Since:   0.1
+ * Callbacks: argument_drop and the carriers' release of calls turned away, on this thread;
+ *          worker_stop on the workers.
+ * Since:   0.1
  */
 WEIR_API weir_status weir_runtime_stop(weir_runtime *runtime, uint64_t grace_ns, size_t *ret_stuck);
 
@@ -139,8 +140,10 @@ WEIR_API weir_status weir_runtime_stop(weir_runtime *runtime, uint64_t grace_ns,
  * is still running or with completions that were not ended keeps its memory on purpose, so that
  * their late end is harmless (it still uses the host's clock and allocator; code and data that
  * stuck work uses must stay too: no dlclose()). That does not hold for permits that their lease has
- * reclaimed or that mode observe does not track: end those before, or not at all. Threads: one,
- * last, and none of the runtime's own. Blocks for a grace period. Since:   0.1
+ * reclaimed or that mode observe does not track: end those before, or not at all.
+ * Threads: one, last, and none of the runtime's own. Blocks for a grace period, and a little for
+ *          threads to end.
+ * Since:   0.1
  */
 WEIR_API void weir_runtime_destroy(weir_runtime *runtime);
 

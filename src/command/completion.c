@@ -21,10 +21,10 @@ struct weir_queue {
     struct wr_host *host; /* borrowed */
     uint32_t forks;
     int fd;
-    _Atomic uint32_t expected; /* submitted and not ended */
-    _Atomic uint32_t word;     /* grows when a waiter is woken; they sleep on it */
+    _Alignas(64) _Atomic uint32_t expected; /* submitted and not ended */
+    _Atomic uint32_t word;                  /* grows when a waiter is woken; they sleep on it */
     struct {
-        struct wr_mutex mutex;
+        _Alignas(64) struct wr_mutex mutex;
         struct wr_job *first, *last;
         uint32_t waiters; /* at least those that sleep and have not been woken: a burst of
                              completions wakes each of them once */

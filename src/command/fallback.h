@@ -1,6 +1,7 @@
 /*
  * Answering instead of run: a call that has no value asks its command's fallback, after its outcome
- * has been decided. The answer stands beside the outcome and never changes it.
+ * has been decided. The answer stands beside the outcome and never changes it. The caller's own
+ * mistake gets none, nor does a call that was given up: nobody wants an answer.
  */
 #ifndef WR_COMMAND_FALLBACK_H
 #define WR_COMMAND_FALLBACK_H

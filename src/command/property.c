@@ -90,6 +90,8 @@ const char *wr_reload_name(enum wr_reload reload)
         "live: the tokens available are kept, up to the new burst",
         "live: switching on begins anew",
         "live: grows at once; workers that are too many leave as they fall idle",
+        "live: grows at once, shrinks at a restart",
+        "live: used the next time that it is needed",
         "restart only"};
 
     return names[reload];

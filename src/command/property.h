@@ -34,6 +34,8 @@ enum wr_reload {
     WR_RELOAD_CREDIT,      /* at once; the tokens available are kept, up to the new burst */
     WR_RELOAD_SWITCH,      /* at once; switching on begins anew */
     WR_RELOAD_RESIZE,      /* at once upwards; downwards as workers fall idle */
+    WR_RELOAD_GROWS,       /* at once upwards; memory is given back at a restart */
+    WR_RELOAD_NEXT_USE,    /* the next time that it is needed */
     WR_RELOAD_RESTART      /* refused on a live dependency */
 };
 
@@ -49,10 +51,10 @@ enum wr_reload {
       "isolation inline: calls in flight at once; after a shrink nothing is admitted until below") \
     X(WR_THREADS, "threads", COUNT, NULL, false, 1, 4096, "10", RESIZE,                            \
       "isolation thread: workers, so calls that run at once")                                      \
-    X(WR_QUEUE, "queue", COUNT, NULL, false, 0, 1000000, "10", RESIZE,                             \
+    X(WR_QUEUE, "queue", COUNT, NULL, false, 0, 1000000, "10", NEXT_CALL,                          \
       "isolation thread: calls that may wait for a worker; the bulkhead has threads + queue "      \
       "places")                                                                                    \
-    X(WR_COMPLETIONS, "completions", COUNT, NULL, false, 0, 1000000, "256", RESIZE,                \
+    X(WR_COMPLETIONS, "completions", COUNT, NULL, false, 0, 1000000, "256", GROWS,                 \
       "isolation thread: calls that have ended and were not collected yet; cells beyond threads "  \
       "+ queue")                                                                                   \
     X(WR_CELL_SIZE, "cell_size", SIZE, NULL, false, 0, 16777216, "512B", RESTART,                  \
@@ -62,10 +64,10 @@ enum wr_reload {
       "isolation thread: stack of a worker; 0B: the system's default")                             \
     X(WR_ABANDONED_MAX, "abandoned_max", COUNT, NULL, true, 1, 1000000, "off", NEXT_CALL,          \
       "isolation thread: abandoned calls from which on new calls are refused")                     \
-    X(WR_REPLACE_ABANDONED, "replace_abandoned", COUNT, NULL, false, 0, 4096, "0", RESIZE,         \
+    X(WR_REPLACE_ABANDONED, "replace_abandoned", COUNT, NULL, false, 0, 4096, "0", NEXT_USE,       \
       "isolation thread: workers beyond threads, one for each abandoned call")                     \
     X(WR_WORKER_RETRY, "worker_retry", DURATION, NULL, false, 1000000, 3600000000000, "100ms",     \
-      NEXT_PHASE, "isolation thread: wait after a failed worker_start, doubled up to 64 times")    \
+      NEXT_USE, "isolation thread: wait after a failed worker_start; doubles up to 64 times it")   \
     X(WR_CANCEL_SIGNAL, "cancel_signal", COUNT, NULL, false, 0, 64, "0", RESTART,                  \
       "isolation thread: signal sent to a worker whose caller leaves, so that a system call of "   \
       "run returns EINTR; 0: none")                                                                \

@@ -7,7 +7,7 @@
 
 /* In real time, whatever the runtime's clock: for work that has just been cancelled to notice, and
  * for hooks that have just been posted to be called. */
-#define AFTERMATH_NS 50000000ULL
+#define AFTERMATH_NS 200000000ULL
 #define HOOKS_NS     1000000000ULL
 
 static void turn_away_queued(weir_dependency *dependency, uint64_t now_ns)
