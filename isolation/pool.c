@@ -212,17 +212,50 @@ static void wake_all(struct wr_worker *parked)
     }
 }
 
+/* A worker that waits between two attempts of worker_start, told to look; NULL: none. Nobody else
+ * wakes those, so it is still there while the mutex is held. */
+static _Atomic uint32_t *end_retry_locked(struct wr_pool *pool) WR_REQUIRES(pool->locked.mutex)
+{
+    for (struct wr_worker *w = pool->locked.workers.first; w != NULL; w = w->next) {
+        if (w->retries) {
+            w->retries = false;
+            atomic_store_explicit(&w->wake, WR_WAKE_LOOK, memory_order_release);
+            return &w->wake;
+        }
+    }
+    return NULL;
+}
+
+static void end_retries(struct wr_pool *pool)
+{
+    _Atomic uint32_t *word;
+
+    do {
+        wr_mutex_lock(&pool->locked.mutex);
+        word = end_retry_locked(pool);
+        wr_mutex_unlock(&pool->locked.mutex);
+        if (word != NULL) {
+            wr_clock_wake(&pool->host->clock, word, 1); /* its address only */
+        }
+    } while (word != NULL);
+}
+
 void wr_pool_resize(struct wr_pool *pool, const struct wr_pool_size *size)
 {
     struct wr_worker *parked = NULL;
+    bool surplus;
 
     wr_mutex_lock(&pool->locked.mutex);
     pool->locked.size = *size;
-    if (pool->locked.serving > wanted_locked(pool)) {
+    surplus = pool->locked.serving > wanted_locked(pool);
+    if (surplus) {
         parked = take_parked_locked(pool); /* each looks, and retires or parks again */
     }
     wr_mutex_unlock(&pool->locked.mutex);
     wake_all(parked);
+    if (surplus) {
+        end_retries(pool);
+    }
 }
 
 void wr_pool_abandon(struct wr_pool *pool)
@@ -235,9 +268,15 @@ void wr_pool_abandon(struct wr_pool *pool)
 
 void wr_pool_come_back(struct wr_pool *pool)
 {
+    struct wr_worker *parked = NULL;
+
     wr_mutex_lock(&pool->locked.mutex);
     (void)atomic_fetch_sub_explicit(&pool->abandoned, 1, memory_order_relaxed);
+    if (pool->locked.serving > wanted_locked(pool)) {
+        parked = take_parked_locked(pool); /* the worker that came back may be parked already */
+    }
     wr_mutex_unlock(&pool->locked.mutex);
+    wake_all(parked);
 }
 
 /* ---- hand-off ---- */
@@ -338,6 +377,16 @@ void wr_pool_release(struct wr_pool *pool, struct wr_cell *cell)
 
 /* ---- the end of workers ---- */
 
+bool wr_pool_retires(struct wr_pool *pool)
+{
+    bool retires;
+
+    wr_mutex_lock(&pool->locked.mutex);
+    retires = retires_locked(pool);
+    wr_mutex_unlock(&pool->locked.mutex);
+    return retires;
+}
+
 bool wr_pool_retry(struct wr_pool *pool, struct wr_worker *worker, uint64_t *ret_retry_ns)
 {
     bool retires;
@@ -373,34 +422,6 @@ void wr_pool_quit(struct wr_pool *pool, struct wr_worker *worker)
     if (pool->host->clock.wake != wr_system_clock.wake) {
         wr_unpark(&pool->alive, INT32_MAX);
     }
-}
-
-/* A worker that waits between two attempts of worker_start, told to look; NULL: none. Nobody else
- * wakes those, so it is still there while the mutex is held. */
-static _Atomic uint32_t *end_retry_locked(struct wr_pool *pool) WR_REQUIRES(pool->locked.mutex)
-{
-    for (struct wr_worker *w = pool->locked.workers.first; w != NULL; w = w->next) {
-        if (w->retries) {
-            w->retries = false;
-            atomic_store_explicit(&w->wake, WR_WAKE_LOOK, memory_order_release);
-            return &w->wake;
-        }
-    }
-    return NULL;
-}
-
-static void end_retries(struct wr_pool *pool)
-{
-    _Atomic uint32_t *word;
-
-    do {
-        wr_mutex_lock(&pool->locked.mutex);
-        word = end_retry_locked(pool);
-        wr_mutex_unlock(&pool->locked.mutex);
-        if (word != NULL) {
-            wr_clock_wake(&pool->host->clock, word, 1); /* its address only */
-        }
-    } while (word != NULL);
 }
 
 struct wr_cell *wr_pool_close(struct wr_pool *pool)

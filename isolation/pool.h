@@ -166,6 +166,9 @@ void *wr_worker_body(void *user);
 /* pool.c, for worker.c: the next cell, or NULL: retire. */
 struct wr_cell *wr_pool_next(struct wr_pool *pool, struct wr_worker *worker);
 void wr_pool_quit(struct wr_pool *pool, struct wr_worker *worker);
+/* May a worker without a call go? Then it no longer counts as serving. */
+bool wr_pool_retires(struct wr_pool *pool);
+
 /* worker_start has failed: false: retire; else when to try again, unless woken on `wake` before. */
 bool wr_pool_retry(struct wr_pool *pool, struct wr_worker *worker, uint64_t *ret_retry_ns);
 

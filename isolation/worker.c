@@ -35,7 +35,7 @@ static bool wait_to_retry(struct wr_worker *worker, uint32_t failures)
     while (atomic_load_explicit(&worker->wake, memory_order_acquire) == WR_WAKE_NOT &&
            wr_clock_wait(clock, &worker->wake, WR_WAKE_NOT, until_ns) != WEIR_WAIT_EXPIRED) {
     }
-    return true;
+    return !wr_pool_retires(pool);
 }
 
 /* False: the worker is to retire, without a state. */

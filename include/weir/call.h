@@ -72,8 +72,9 @@ struct weir_command {
     /** What a code means. NULL: 0 is ok, all else failed. Must be pure. */
     weir_verdict (*classify)(int code);
     /** Free what an argument owns. Called exactly once after the last user of the argument, in
-     *  every outcome except a usage error; after a timeout that may be the worker. NULL: nothing to
-     *  free. */
+     *  every outcome except a usage error. Under thread isolation that may be the worker, also a
+     *  moment after weir_execute() has returned: what an argument points to must not be the
+     *  caller's own frame. NULL: nothing to free. */
     void (*argument_drop)(void *argument);
     /** Free what a result owns. Called when a result came that nobody is given: its caller had
      *  left, or dropped the completion. NULL: nothing. */

@@ -121,7 +121,8 @@ WEIR_API size_t weir_metrics_render(weir_runtime *runtime, int32_t format, char 
  * still be taken. Inline calls and permits that have begun are not waited for.
  *
  * Result:  WEIR_OK: all threads of the runtime have ended. WEIR_E_BUSY: *ret_stuck threads (may be
- *          NULL) are still inside user code; all else has ended, and what they use stays. Call
+ *          NULL) have not ended, as a rule because they are inside user code; all else has ended,
+ *          and what they use stays. Call
  *          again, with any grace, to wait for them. WEIR_E_ARGUMENT: NULL. WEIR_E_FORKED: the
  *          threads are the parent's. In every case every call has its outcome or gets it at once.
  * Threads: any but the runtime's own (WEIR_E_SHAPE from inside run, fallback on a worker, or a

@@ -58,8 +58,8 @@ enum wr_reload {
       "isolation thread: calls that have ended and were not collected yet; cells beyond threads "  \
       "+ queue")                                                                                   \
     X(WR_CELL_SIZE, "cell_size", SIZE, NULL, false, 0, 16777216, "512B", RESTART,                  \
-      "isolation thread: room in a cell for argument and result; the commands given at creation "  \
-      "raise it")                                                                                  \
+      "isolation thread: room in a cell for argument and result, each rounded up to 16 bytes, "    \
+      "and a fallback's result; the commands given at creation raise it")                          \
     X(WR_STACK_SIZE, "stack_size", SIZE, NULL, false, 0, 1073741824, "0B", RESTART,                \
       "isolation thread: stack of a worker; 0B: the system's default")                             \
     X(WR_ABANDONED_MAX, "abandoned_max", COUNT, NULL, true, 1, 1000000, "off", NEXT_CALL,          \
