@@ -291,7 +291,7 @@ Test(pool_bulkhead, under_a_storm_of_callers_everything_is_counted_once)
         (void)pthread_join(threads[i], NULL);
     }
     cr_expect_eq(atomic_load(&storm.other), 0U);
-    cr_expect_eq(atomic_load(&storm.ok) + atomic_load(&storm.refused), 300U * CALLERS);
+    cr_expect_eq(atomic_load(&storm.ok) + atomic_load(&storm.refused), 300UL * CALLERS);
     cr_expect_eq(world_count(&world, WEIR_COUNT_CALLS_OK), atomic_load(&storm.ok));
     cr_expect_eq(world_count(&world, WEIR_COUNT_REFUSED_BULKHEAD), atomic_load(&storm.refused));
     pool_close(&world);

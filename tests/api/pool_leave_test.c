@@ -160,7 +160,7 @@ Test(pool_leave, without_a_deadline_nobody_leaves)
     pool_open(&world, "timeout: off");
     crew_hold(&crew, world.dependency, 1);
     weir_manual_clock_await_waiters(world.clock, 1);
-    world_pass(&world, 365 * 24 * 3600 * SECOND);
+    world_pass(&world, 365ULL * 24 * 3600 * SECOND);
     cr_expect_eq(world_count(&world, WEIR_COUNT_RUNNING), 1U);
     crew_release(&crew, WEIR_OK);
     cr_expect_eq(crew.errands[0].outcome.kind, WEIR_OK);

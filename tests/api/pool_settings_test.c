@@ -239,7 +239,7 @@ Test(pool_settings, larger_cells_are_counted_in_the_memory)
     small = world_count(&world, WEIR_COUNT_BYTES);
     pool_close(&world);
     pool_open(&world, "threads: 1, queue: 0, completions: 9, cell_size: 64KiB");
-    cr_assert_geq(world_count(&world, WEIR_COUNT_BYTES), small + 10U * (65536U - 512U));
+    cr_assert_geq(world_count(&world, WEIR_COUNT_BYTES), small + 10UL * (65536U - 512U));
     pool_close(&world);
 }
 
