@@ -162,8 +162,6 @@ static bool passed_over(uint32_t gate, uint32_t refused)
 static enum wr_step wait_at(struct wr_attempt *attempt, uint32_t gate, uint64_t until_ns)
 {
     if (gate == WR_GATE_RATE) {
-        /* Nobody hands tokens over: sleep on a word that does not change. */
-        atomic_store_explicit(&attempt->waiter.granted, 0, memory_order_relaxed);
         attempt->taken |= bit(gate);
     }
     attempt->at = gate;
@@ -304,7 +302,14 @@ bool wr_attempt_granted(const struct wr_attempt *attempt)
 {
     /* Acquire: pairs with the release of whoever handed the place over. */
     return attempt->at == WR_GATE_BULKHEAD &&
-           atomic_load_explicit(&attempt->waiter.granted, memory_order_acquire) != 0;
+           atomic_load_explicit(&attempt->waiter.granted, memory_order_acquire) == WR_GRANTED;
+}
+
+_Atomic uint32_t *wr_attempt_word(struct wr_attempt *attempt)
+{
+    /* Nobody hands tokens over; but a stop wakes those who wait for them. */
+    return attempt->at == WR_GATE_BULKHEAD ? &attempt->waiter.granted
+                                           : &attempt->dependency->stopping;
 }
 
 uint64_t wr_attempt_wake_ns(const struct wr_attempt *attempt, uint64_t now_ns)
@@ -380,7 +385,8 @@ enum wr_step wr_attempt_resume(struct wr_attempt *attempt, uint64_t now_ns)
     wr_rcu_enter();
     plan = wr_plan_of(attempt->dependency);
     wr_gates_check(attempt->dependency, plan, now_ns); /* may reclaim the place that we wait for */
-    if (!wr_attempt_granted(attempt) && now_ns < attempt->wait_until_ns) {
+    if (!wr_attempt_granted(attempt) && now_ns < attempt->wait_until_ns &&
+        !wr_dependency_stops(attempt->dependency)) {
         wr_rcu_leave();
         return WR_WAIT;
     }

@@ -71,6 +71,9 @@ enum wr_step wr_attempt_ask(weir_dependency *dependency, const struct wr_ask *as
 /* Has the place that this attempt waits for been handed over? (The wait for tokens never is.) */
 bool wr_attempt_granted(const struct wr_attempt *attempt);
 
+/* What the waiting thread sleeps on while it is 0. */
+_Atomic uint32_t *wr_attempt_word(struct wr_attempt *attempt);
+
 /* When the waiting thread should look again, at the latest: wait_until_ns, or earlier if a permit's
  * lease may run out before. */
 uint64_t wr_attempt_wake_ns(const struct wr_attempt *attempt, uint64_t now_ns);

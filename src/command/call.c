@@ -147,8 +147,10 @@ static enum wr_step admit_waiting(weir_dependency *dependency, const struct wr_a
     enum wr_step step = wr_attempt_ask(dependency, ask, attempt);
 
     while (step == WR_WAIT) {
-        (void)wr_clock_wait(&dependency->host->clock, &attempt->waiter.granted, 0,
-                            wr_attempt_wake_ns(attempt, wr_dependency_now(dependency)));
+        if (!wr_dependency_stops(dependency)) {
+            (void)wr_clock_wait(&dependency->host->clock, wr_attempt_word(attempt), 0,
+                                wr_attempt_wake_ns(attempt, wr_dependency_now(dependency)));
+        }
         step = wr_attempt_resume(attempt, wr_dependency_now(dependency));
     }
     return step;
@@ -188,6 +190,23 @@ static void rest_init(struct rest *rest, const weir_command *command, const weir
     rest->context = context;
 }
 
+/* The current context is the call's: only scopes that run leaves open have to be closed. */
+static int run_in_place(const weir_command *command, const weir_request *request,
+                        const struct wr_isolator *isolator, weir_call *call)
+{
+    static const struct wr_crossing nothing;
+    WR_RAW struct wr_crossed crossed;
+    int code;
+
+    crossed.current = wr_scope_current();
+    crossed.depth = wr_scope_self.depth;
+    code = isolator->run(call, command, request->argument, request->result);
+    if (wr_scope_self.depth != crossed.depth) {
+        wr_crossing_leave(&nothing, &crossed);
+    }
+    return code;
+}
+
 /* Run on this thread, in the call's context if that is another one than the thread's. */
 static int run_here(const weir_command *command, const weir_request *request,
                     const struct rest *rest, const struct wr_isolator *isolator, weir_call *call)
@@ -197,7 +216,7 @@ static int run_here(const weir_command *command, const weir_request *request,
     int code;
 
     if (request->context == NULL) {
-        return isolator->run(call, command, request->argument, request->result);
+        return run_in_place(command, request, isolator, call);
     }
     wr_crossing_borrow(&crossing, rest->context); /* no carriers: nothing hops */
     wr_crossing_enter(&crossing, &crossed);

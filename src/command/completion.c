@@ -53,6 +53,12 @@ static weir_status make(weir_runtime *runtime, weir_queue **ret_queue, weir_erro
     return WEIR_OK;
 }
 
+static bool start_timer(weir_runtime *runtime)
+{
+    wr_runtime_settle(runtime);
+    return wr_timer_start(&runtime->timer);
+}
+
 weir_status weir_queue_create(weir_runtime *runtime, weir_queue **ret_queue, weir_error *error)
 {
     weir_status status;
@@ -67,7 +73,7 @@ weir_status weir_queue_create(weir_runtime *runtime, weir_queue **ret_queue, wei
     wr_mutex_lock(&runtime->locked.mutex);
     if (runtime->locked.stopped) {
         status = wr_fail(error, WEIR_E_BUSY, "the runtime has been stopped: make a new one");
-    } else if (!wr_timer_start(&runtime->timer)) {
+    } else if (!start_timer(runtime)) {
         status =
             wr_fail(error, WEIR_E_SYSTEM, "no thread for the timer: raise the limit (ulimit -u)");
     } else {

@@ -133,6 +133,7 @@ static weir_status isolate(weir_runtime *runtime, weir_dependency *dependency,
                            struct wr_worker_list *ret_recruits, weir_error *error)
 {
     if (plan->isolation == WEIR_THREAD) {
+        wr_runtime_settle(runtime);
         return wr_pool_setup(dependency, plan, options, &runtime->helper, ret_recruits, error);
     }
     if (options->worker_start != NULL || options->worker_stop != NULL) {

@@ -17,11 +17,17 @@ static weir_status refuses(struct wr_gate_context *context, weir_status reason,
 
 static weir_status off_look(struct wr_gate_context *context)
 {
-    /* Relaxed: a call that just misses it meets a closed pool, or runs as one begun before. */
-    if (atomic_load_explicit(&context->dependency->stopping, memory_order_relaxed) != 0) {
+    /* A call that just misses it meets a closed pool, or runs as one begun before. */
+    if (wr_dependency_stops(context->dependency)) {
         return refuses(context, WEIR_SHUTDOWN, 0);
     }
     return context->plan->mode == WR_MODE_OFF ? refuses(context, WEIR_OFF, 0) : WEIR_OK;
+}
+
+/* After a wait: a stop turns everybody away who has not begun. */
+static weir_status off_again(struct wr_gate_context *context)
+{
+    return wr_dependency_stops(context->dependency) ? refuses(context, WEIR_SHUTDOWN, 0) : WEIR_OK;
 }
 
 /* ---- deadline ---- */
@@ -217,12 +223,14 @@ static weir_status bulkhead_again(struct wr_gate_context *context)
     struct wr_attempt *const attempt = context->attempt;
     struct wr_bulkhead *const bulkhead = &context->dependency->bulkhead;
 
-    if (!wr_attempt_granted(attempt) && wr_bulkhead_quit(bulkhead, &attempt->waiter)) {
-        return refuses(
-            context, attempt->wait_until_ns >= attempt->deadline_ns ? WEIR_DEADLINE : WEIR_BULKHEAD,
-            0);
+    if (wr_attempt_granted(attempt) || !wr_bulkhead_quit(bulkhead, &attempt->waiter)) {
+        return claim_slot(context);
     }
-    return claim_slot(context);
+    if (off_again(context) != WEIR_OK) {
+        return WEIR_SHUTDOWN;
+    }
+    return refuses(
+        context, attempt->wait_until_ns >= attempt->deadline_ns ? WEIR_DEADLINE : WEIR_BULKHEAD, 0);
 }
 
 /* ---- rate limit ---- */
@@ -287,7 +295,7 @@ static weir_status rate_take(struct wr_gate_context *context)
 }
 
 const struct wr_gate wr_gates[WR_GATE_COUNT] = {
-    [WR_GATE_OFF] = {.name = "off", .look = off_look},
+    [WR_GATE_OFF] = {.name = "off", .look = off_look, .again = off_again},
     [WR_GATE_DEADLINE] = {.name = "deadline", .look = deadline_look, .again = deadline_look},
     [WR_GATE_BREAKER] = {.name = "breaker",
                          .look = breaker_look,

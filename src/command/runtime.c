@@ -35,7 +35,7 @@ weir_status weir_runtime_create(const weir_runtime_options *options, weir_runtim
     }
     (void)wr_host_init(&runtime->host, &copy, NULL);
     runtime->stripes = wr_stripe_count();
-    runtime->forks = wr_fork_count();
+    wr_runtime_settle(runtime);
     wr_helper_init(&runtime->helper);
     wr_timer_init(&runtime->timer, &runtime->host.clock);
     atomic_init(&runtime->registry, wr_registry_with(&runtime->host, NULL, NULL));

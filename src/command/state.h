@@ -30,7 +30,7 @@ struct weir_dependency {
     struct wr_timer *timer;    /* the runtime's */
     bool owns_handler;         /* counted as a user of our handler of cancel_signal */
     size_t value_bytes;        /* room in a cell for argument and result together */
-    _Atomic uint32_t stopping; /* 1: refuse every call */
+    _Atomic uint32_t stopping; /* 1: refuse every call; those who wait for tokens sleep on it */
 
     _Atomic(struct wr_plan *) plan;                /* RCU: read inside a section */
     _Atomic(struct wr_rate *) rate;                /* RCU; NULL: no rate limit */
@@ -55,7 +55,7 @@ struct wr_registry {
 struct weir_runtime {
     struct wr_host host;
     uint32_t stripes;
-    uint32_t forks;                         /* of the process that made it */
+    _Atomic uint32_t forks;                 /* of the process that its threads are in */
     _Atomic(struct wr_registry *) registry; /* RCU */
     struct wr_helper helper;
     struct wr_timer timer;
@@ -87,8 +87,21 @@ static inline struct wr_registry *wr_registry_of(weir_runtime *runtime)
 /* Are the threads that it has started in this process? */
 static inline bool wr_runtime_is_here(const weir_runtime *runtime)
 {
-    return runtime->forks == wr_fork_count() ||
+    return atomic_load_explicit(&runtime->forks, memory_order_relaxed) == wr_fork_count() ||
            (!runtime->helper.started && !runtime->timer.started);
+}
+
+/* A thread is about to be started: if it is the first, this is the process that they are in. */
+static inline void wr_runtime_settle(weir_runtime *runtime)
+{
+    atomic_store_explicit(&runtime->forks, wr_fork_count(), memory_order_relaxed);
+}
+
+/* Acquire: pairs with the release in stop.c. Who has joined the waiters after they were interrupted
+ * sees it, by the bulkhead's mutex. */
+static inline bool wr_dependency_stops(const weir_dependency *dependency)
+{
+    return atomic_load_explicit(&dependency->stopping, memory_order_acquire) != 0;
 }
 
 static inline uint64_t wr_dependency_now(const weir_dependency *dependency)

@@ -90,9 +90,19 @@ static void refuse_calls(weir_runtime *runtime)
     runtime->locked.stopped = true;
     registry = wr_registry_of(runtime);
     for (uint32_t i = 0; i < registry->count; ++i) {
-        atomic_store_explicit(&registry->list[i]->stopping, 1, memory_order_relaxed);
+        /* Release: pairs with the acquire in wr_dependency_stops(). */
+        atomic_store_explicit(&registry->list[i]->stopping, 1, memory_order_release);
     }
     wr_mutex_unlock(&runtime->locked.mutex);
+}
+
+/* Those who wait for a place or for tokens are turned away. */
+static void wake_waiters(const struct wr_registry *registry, const weir_clock *clock)
+{
+    for (uint32_t i = 0; i < registry->count; ++i) {
+        wr_bulkhead_interrupt(&registry->list[i]->bulkhead);
+        wr_clock_wake(clock, &registry->list[i]->stopping, INT32_MAX);
+    }
 }
 
 static size_t stop_locked(weir_runtime *runtime, uint64_t grace_ns) WR_REQUIRES(runtime->stop)
@@ -104,6 +114,7 @@ static size_t stop_locked(weir_runtime *runtime, uint64_t grace_ns) WR_REQUIRES(
 
     refuse_calls(runtime);
     registry = wr_registry_of(runtime); /* the last one */
+    wake_waiters(registry, clock);
     for_each_pool(registry, turn_away_queued);
     stuck = join_all(registry, clock, until_ns);
     if (stuck != 0) {

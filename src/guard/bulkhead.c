@@ -77,7 +77,7 @@ static _Atomic uint32_t *grant_locked(struct wr_bulkhead *bulkhead)
 
     unlink_locked(bulkhead, waiter);
     /* Release: pairs with the acquire in wr_attempt_granted() and in the wait. */
-    atomic_store_explicit(&waiter->granted, 1, memory_order_release);
+    atomic_store_explicit(&waiter->granted, WR_GRANTED, memory_order_release);
     return &waiter->granted;
 }
 
@@ -147,7 +147,7 @@ enum wr_join wr_bulkhead_wait(struct wr_bulkhead *bulkhead, struct wr_waiter *wa
 {
     enum wr_join result;
 
-    atomic_store_explicit(&waiter->granted, 0, memory_order_relaxed);
+    atomic_store_explicit(&waiter->granted, WR_WAITS, memory_order_relaxed);
     wr_mutex_lock(&bulkhead->locked.mutex);
     result = join_locked(bulkhead);
     if (result == WR_JOINED) {
@@ -165,7 +165,7 @@ bool wr_bulkhead_quit(struct wr_bulkhead *bulkhead, struct wr_waiter *waiter)
     bool granted;
 
     wr_mutex_lock(&bulkhead->locked.mutex);
-    granted = atomic_load_explicit(&waiter->granted, memory_order_relaxed) != 0;
+    granted = atomic_load_explicit(&waiter->granted, memory_order_relaxed) == WR_GRANTED;
     if (!granted) {
         uint64_t word = wr_bulkhead_read(bulkhead);
 
@@ -175,6 +175,39 @@ bool wr_bulkhead_quit(struct wr_bulkhead *bulkhead, struct wr_waiter *waiter)
     }
     wr_mutex_unlock(&bulkhead->locked.mutex);
     return !granted;
+}
+
+enum { INTERRUPT_BATCH = 64 };
+
+/* Mark some of those that wait and are not marked; their words are woken without the mutex. */
+static size_t interrupt_some(struct wr_bulkhead *bulkhead,
+                             _Atomic uint32_t *ret_words[INTERRUPT_BATCH])
+{
+    size_t count = 0;
+
+    wr_mutex_lock(&bulkhead->locked.mutex);
+    for (struct wr_waiter *w = bulkhead->locked.first; w != NULL && count < INTERRUPT_BATCH;
+         w = w->next) {
+        if (atomic_load_explicit(&w->granted, memory_order_relaxed) == WR_WAITS) {
+            atomic_store_explicit(&w->granted, WR_INTERRUPTED, memory_order_release);
+            ret_words[count++] = &w->granted;
+        }
+    }
+    wr_mutex_unlock(&bulkhead->locked.mutex);
+    return count;
+}
+
+void wr_bulkhead_interrupt(struct wr_bulkhead *bulkhead)
+{
+    _Atomic uint32_t *words[INTERRUPT_BATCH];
+    size_t count;
+
+    do {
+        count = interrupt_some(bulkhead, words);
+        for (size_t i = 0; i < count; ++i) {
+            wr_clock_wake(bulkhead->clock, words[i], 1); /* their addresses only */
+        }
+    } while (count == INTERRUPT_BATCH);
 }
 
 /* Take one free place for the first waiter; NULL: no waiter, or no free place. */

@@ -19,9 +19,12 @@
 
 #include <stdatomic.h>
 
+/* Values of `granted`. */
+enum { WR_WAITS, WR_GRANTED, WR_INTERRUPTED };
+
 /* In the waiting call's own memory, linked while it waits. */
 struct wr_waiter {
-    _Atomic uint32_t granted; /* 0, then 1 when a place was handed over; waits sleep on it */
+    _Atomic uint32_t granted; /* WR_GRANTED: a place was handed over; waits sleep on it */
     struct wr_waiter *previous, *next;
 };
 
@@ -58,6 +61,10 @@ enum wr_join wr_bulkhead_wait(struct wr_bulkhead *bulkhead, struct wr_waiter *wa
 
 /* Stop waiting. False: a place had been handed over already, it is the caller's. */
 bool wr_bulkhead_quit(struct wr_bulkhead *bulkhead, struct wr_waiter *waiter);
+
+/* Wake everybody who waits, to look around: nothing is handed over, they still wait. Who joins
+ * later is not woken. */
+void wr_bulkhead_interrupt(struct wr_bulkhead *bulkhead);
 
 /* Change the limit; a raise hands places to waiters. */
 void wr_bulkhead_resize(struct wr_bulkhead *bulkhead, uint32_t limit);
