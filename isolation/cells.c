@@ -91,8 +91,6 @@ bool wr_cells_grow(struct wr_cells *cells, uint32_t count)
     cells->segments[s].count = more;
     cells->segments[s].expires_ns = expires_ns;
     atomic_store_explicit(&cells->segments[s].memory, memory, memory_order_release);
-    /* Release: pairs with the acquire of whoever scans up to it. */
-    atomic_store_explicit(&cells->capacity, have + more, memory_order_release);
     for (uint32_t i = 0; i < more; ++i) {
         struct wr_cell *const cell = wr_cells_at(cells, have + i);
 
@@ -100,7 +98,12 @@ bool wr_cells_grow(struct wr_cells *cells, uint32_t count)
         cell->expires_ns = &expires_ns[i];
         atomic_init(&expires_ns[i], UINT64_MAX);
         atomic_init(&cell->word, wr_cell_word(1, WR_CELL_FREE));
-        push(cells, cell);
+    }
+    /* Release: pairs with the acquire of whoever scans up to it: what it scans is complete. Before
+     * the first of them can be taken, so that no moment is overlooked. */
+    atomic_store_explicit(&cells->capacity, have + more, memory_order_release);
+    for (uint32_t i = 0; i < more; ++i) {
+        push(cells, wr_cells_at(cells, have + i));
     }
     return true;
 }

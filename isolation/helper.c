@@ -122,6 +122,10 @@ bool wr_helper_stop(struct wr_helper *helper, uint64_t until_ns)
 
 void wr_helper_abandon(struct wr_helper *helper)
 {
+    /* What has not begun never will: what it is about may be freed now. */
+    wr_mutex_lock(&helper->locked.mutex);
+    helper->locked.first = NULL;
+    wr_mutex_unlock(&helper->locked.mutex);
     if (helper->started) {
         (void)pthread_detach(helper->thread);
         helper->started = false;

@@ -44,7 +44,7 @@ bool wr_helper_post(struct wr_helper *helper, struct wr_chore *chore);
 /* Let it finish what was posted, until `until_ns` by the system's clock. False: it has not. */
 bool wr_helper_stop(struct wr_helper *helper, uint64_t until_ns);
 
-/* A stuck helper is left to itself. */
+/* A stuck helper is left to itself, with the chore that it is at; those that wait are forgotten. */
 void wr_helper_abandon(struct wr_helper *helper);
 
 /* Is this the helper thread? */

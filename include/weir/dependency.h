@@ -48,7 +48,8 @@ typedef struct weir_dependency_options {
  * Result:  WEIR_OK; WEIR_E_ARGUMENT (name not [A-Za-z0-9_.-]{1,64}, or in use; worker_start with
  *          inline isolation), WEIR_E_SIZE, WEIR_E_CONFIG (settings; a command that forbids the
  *          isolation), WEIR_E_MEMORY, WEIR_E_SYSTEM (a thread could not be started), WEIR_E_BUSY
- *          (the runtime has been stopped), WEIR_E_FORKED. On failure nothing is left behind.
+ *          (the runtime has been stopped), WEIR_E_FORKED. On failure nothing is left behind
+ *          but the runtime's helper thread, if this would have been its first pool.
  *          At most 1,024 dependencies have a name of their own: every further name shares one
  *          dependency "_other", made with the options of the first that overflowed.
  * Owns:    the runtime; the handle is borrowed until weir_runtime_destroy().

@@ -49,25 +49,34 @@ weir_status weir_runtime_create(const weir_runtime_options *options, weir_runtim
     return WEIR_OK;
 }
 
-/* Stop; what does not end is left to itself. False: something was. In a child after fork there is
- * nothing to end: the threads are the parent's. */
-static bool end_threads(weir_runtime *runtime)
+/* What could not be ended. */
+struct leftover {
+    bool threads; /* some thread still lives, and uses the runtime's host */
+    bool helper;  /* the helper among them: it may be at anything of any pool */
+};
+
+/* Stop; what does not end is left to itself. In a child after fork there is nothing to end: the
+ * threads are the parent's. */
+static struct leftover end_threads(weir_runtime *runtime)
 {
-    if (weir_runtime_stop(runtime, 0, NULL) != WEIR_E_BUSY) {
-        return true;
+    struct leftover left = {.threads = weir_runtime_stop(runtime, 0, NULL) == WEIR_E_BUSY};
+
+    if (left.threads) {
+        left.helper = runtime->helper.started;
+        wr_helper_abandon(&runtime->helper);
     }
-    wr_helper_abandon(&runtime->helper);
-    return false;
+    return left;
 }
 
 /* Is anything of it still to be ended, by a permit, a completion or work that has not returned? */
-static bool is_in_use(weir_dependency *dependency)
+static bool is_in_use(weir_dependency *dependency, struct leftover left)
 {
     struct wr_pool *const pool = dependency->pool;
     bool in_use = wr_bulkhead_held(wr_bulkhead_read(&dependency->bulkhead)) > 0;
 
     if (pool != NULL && wr_pool_is_here(pool)) {
-        in_use = wr_pool_abandon_threads(pool) > 0 || wr_cells_used(&pool->cells) > 0 || in_use;
+        in_use = wr_pool_abandon_threads(pool) > 0 || wr_cells_used(&pool->cells) > 0 ||
+                 left.helper || in_use;
     }
     return in_use;
 }
@@ -75,17 +84,19 @@ static bool is_in_use(weir_dependency *dependency)
 void weir_runtime_destroy(weir_runtime *runtime)
 {
     struct wr_registry *registry;
+    struct leftover left;
     struct wr_host host;
-    bool kept = false;
+    bool kept;
 
     if (runtime == NULL) {
         return;
     }
     registry = wr_registry_of(runtime);
-    kept = !end_threads(runtime);
+    left = end_threads(runtime);
+    kept = left.threads;
     wr_rcu_synchronize(); /* readers that have just left */
     for (uint32_t i = 0; i < registry->count; ++i) {
-        if (is_in_use(registry->list[i])) {
+        if (is_in_use(registry->list[i], left)) {
             kept = true; /* a late end must find it */
         } else {
             wr_dependency_free(registry->list[i]);
