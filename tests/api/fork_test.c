@@ -17,8 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ThreadSanitizer ends a child that starts a thread after a fork of several threads; and it does
- * not count its own threads, so that it is the number of ours that matters. */
+/* ThreadSanitizer ends a child that starts a thread after a fork of several threads. */
 #ifdef WR_TSAN
 #    define CHILD_MAY_START_THREADS false
 #else
@@ -564,6 +563,19 @@ static void *hammer_main(void *user)
     return NULL;
 }
 
+/* A sanitizer's allocator may have been locked by a thread that the child has not: there the child
+ * does only what allocates nothing. */
+static void expect_in_the_midst(struct home *home)
+{
+#ifdef WR_SANITIZED
+    expect_calls_forked(home);
+    expect_queue_forked(home);
+    expect_changes_forked(home);
+#else
+    expect_all(home);
+#endif
+}
+
 Test(fork, fifty_children_of_a_process_whose_threads_are_all_inside_weir_never_hang)
 {
     _Atomic int stop = 0;
@@ -582,7 +594,7 @@ Test(fork, fifty_children_of_a_process_whose_threads_are_all_inside_weir_never_h
     for (int i = 0; i < FORKS; ++i) {
         const int rounds = atomic_load(&hammers[0].rounds);
 
-        cr_expect_eq(in_child(expect_all, &home), 0);
+        cr_expect_eq(in_child(expect_in_the_midst, &home), 0);
         while (atomic_load(&hammers[0].rounds) == rounds) {
             (void)sched_yield(); /* the parent goes on, too */
         }
