@@ -405,8 +405,8 @@ void wr_pool_quit(struct wr_pool *pool, struct wr_worker *worker)
     bool tend;
 
     wr_mutex_lock(&pool->locked.mutex);
-    list_remove(&pool->locked.workers, worker);
-    if (!pool->locked.orphaned) {
+    if (!pool->locked.orphaned) { /* else it stays with the pool, for ever */
+        list_remove(&pool->locked.workers, worker);
         list_add(&pool->locked.exited, worker);
     }
     tend = !pool->locked.closed;

@@ -65,8 +65,9 @@ WEIR_API weir_status weir_runtime_create(const weir_runtime_options *options,
  *
  * Result:  WEIR_OK; WEIR_E_CONFIG (unknown dependency or key, malformed value, out of range,
  *          restart-only key, contradiction) with a message that names the setting and the nearest
- *          valid name; WEIR_E_ARGUMENT; WEIR_E_MEMORY. On failure no setting has changed (a slot
- *          table that had to grow stays grown).
+ *          valid name; WEIR_E_ARGUMENT; WEIR_E_MEMORY; WEIR_E_SYSTEM (no thread to be had for a
+ *          larger pool); WEIR_E_BUSY (the runtime has been stopped); WEIR_E_FORKED. On failure no
+ *          setting has changed (slots and cells that had to grow stay grown).
  * Threads: any; applies are serialised. Blocks for a grace period (a millisecond or so). Calls no
  *          callback but the host's clock, which wakes calls that a raised limit lets in.
  * Cost:    O(settings + touched dependencies).

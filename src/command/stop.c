@@ -5,8 +5,9 @@
 #include "base/saturate.h"
 #include "command/job.h"
 
-/* In real time, whatever the runtime's clock: for work that has just been cancelled to notice, and
- * for hooks that have just been posted to be called. */
+/* In real time, whatever the runtime's clock: for work that has just been cancelled to notice and
+ * for its thread to end, as long as there is another one that does; and for hooks that have just
+ * been posted to be called. */
 #define AFTERMATH_NS 200000000ULL
 #define HOOKS_NS     1000000000ULL
 
@@ -80,6 +81,18 @@ static uint64_t from_now(const weir_clock *clock, uint64_t ns)
     return wr_sat_add(wr_clock_now(clock), ns);
 }
 
+/* Threads that need only a CPU end one after the other; what does not, stays. */
+static size_t join_the_rest(const struct wr_registry *registry, size_t alive)
+{
+    size_t before;
+
+    do {
+        before = alive;
+        alive = join_all(registry, &wr_system_clock, from_now(&wr_system_clock, AFTERMATH_NS));
+    } while (alive != 0 && alive < before);
+    return alive;
+}
+
 /* From here on no dependency and no queue is added, no setting changes, and every call is refused.
  */
 static void refuse_calls(weir_runtime *runtime)
@@ -119,7 +132,7 @@ static size_t stop_locked(weir_runtime *runtime, uint64_t grace_ns) WR_REQUIRES(
     stuck = join_all(registry, clock, until_ns);
     if (stuck != 0) {
         for_each_pool(registry, cancel_running);
-        stuck = join_all(registry, &wr_system_clock, from_now(&wr_system_clock, AFTERMATH_NS));
+        stuck = join_the_rest(registry, stuck);
     }
     wr_timer_stop(&runtime->timer);
     stuck += wr_helper_stop(&runtime->helper, from_now(&wr_system_clock, HOOKS_NS)) ? 0 : 1;
