@@ -2,8 +2,8 @@
  * Control: a recorder that counts in a shard of its own and then adds up all shards, without an
  * order between the two, loses trips. The driver of trip_crossing.c must see that.
  */
-#include "support/trip_threads.h"
 #include "support/race.h"
+#include "support/trip_threads.h"
 
 #include <stdio.h>
 

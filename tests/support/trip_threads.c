@@ -1,5 +1,5 @@
 /*
- * See crossing.h.
+ * See trip_threads.h.
  */
 #include "support/trip_threads.h"
 
