@@ -70,10 +70,14 @@ static void *timer_body(void *user)
 
     wr_spawn_settle("weir-timer");
     wr_spawn_be_punctual();
-    while (atomic_load_explicit(&timer->stopping, memory_order_acquire) == 0) {
+    for (;;) {
+        /* Before it looks at anything: whoever pokes after this look ends the sleep below. */
         const uint32_t word = atomic_load_explicit(&timer->word, memory_order_seq_cst);
         uint64_t until_ns;
 
+        if (atomic_load_explicit(&timer->stopping, memory_order_seq_cst) != 0) {
+            return NULL;
+        }
         for (struct wr_pool *pool = atomic_load_explicit(&timer->pools, memory_order_acquire);
              pool != NULL; pool = pool->next_timed) {
             scan(timer, pool);
@@ -84,7 +88,6 @@ static void *timer_body(void *user)
             (void)wr_clock_wait(timer->clock, &timer->word, word, until_ns);
         }
     }
-    return NULL;
 }
 
 void wr_timer_init(struct wr_timer *timer, const weir_clock *clock)
@@ -104,7 +107,7 @@ bool wr_timer_start(struct wr_timer *timer)
 void wr_timer_stop(struct wr_timer *timer)
 {
     if (timer->started) {
-        atomic_store_explicit(&timer->stopping, 1, memory_order_release);
+        atomic_store_explicit(&timer->stopping, 1, memory_order_seq_cst);
         poke(timer);
         (void)pthread_join(timer->thread, NULL);
         timer->started = false;
