@@ -27,7 +27,7 @@ static int run_until_left(weir_call *call, const void *argument, void *result)
     (void)argument;
     (void)result;
     (void)weir_call_on_leave(call, block, NULL);
-    while (weir_call_abandoned(call) == 0) {
+    while (atomic_load(&in_hook) == 0) { /* its return would end the hook before it begins */
         (void)sched_yield();
     }
     return 0;
