@@ -1,16 +1,18 @@
 #!/bin/bash
-# Runs the benches: perf/run.sh [--only SUITE] [--record] [--profile SHAPE]
+# Runs the benches: perf/run.sh [--only SUITE] [--quick] [--record] [--profile SHAPE]
 #   --only SUITE     one of perf/suite/*.sh instead of all
+#   --quick          few and short rounds where a suite has them: for trying things out
 #   --record         write the counts that have fallen, and those that are new, to perf/gate/
 #   --profile SHAPE  print where the instructions of one call go, and nothing else
-# Fails if a gate is broken: counts of instructions, locked operations and allocations are gates,
-# nanoseconds are not.
+# Fails if a gate is broken: counts of instructions, locked operations and allocations are gates, and
+# that no timeout is lost; nanoseconds are not.
 # WEIR_PERF_BUILD names the build tree (build); `./dev perf` makes it.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 build=$(readlink -f "${WEIR_PERF_BUILD:-build}")
 only=''
 record=no
+quick=no
 profile=''
 
 usage() {
@@ -23,6 +25,7 @@ while [ $# -gt 0 ]; do
     shift
     case $option in
     --record) record=yes && continue ;;
+    --quick) quick=yes && continue ;;
     --only) only=${1:-} ;;
     --profile) profile=${1:-} only=inline ;;
     *) usage ;;
@@ -40,7 +43,7 @@ for suite in perf/suite/*.sh; do
     name=${name%.sh}
     [ -z "$only" ] || [ "$only" = "$name" ] || continue
     ran=1
-    build=$build scratch=$scratch record=$record profile=$profile "$suite" || code=1
+    build=$build scratch=$scratch record=$record quick=$quick profile=$profile "$suite" || code=1
 done
 if [ $ran = 0 ]; then
     echo "perf/run.sh: no suite \"$only\"; there are: perf/suite/*.sh" >&2
