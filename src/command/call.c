@@ -266,7 +266,7 @@ static weir_status refused(weir_outcome *outcome, const struct wr_attempt *attem
  * caller's time already: it gets no fallback. */
 static bool may_answer_instead(const struct rest *rest, weir_status status)
 {
-    return rest->fallback != NULL && status != WEIR_OK && status != WEIR_TIMED_OUT;
+    return wr_may_fall_back(rest->fallback, status) && status != WEIR_TIMED_OUT;
 }
 
 __attribute__((noinline)) static weir_status answer_instead(const struct rest *rest,

@@ -238,24 +238,31 @@ static struct wr_job *await_jobs(weir_queue *queue, size_t max, uint64_t wait_ns
     return first;
 }
 
-/* May run the call's fallback. */
-static void fill(weir_completion *completion, struct wr_job *job)
+static weir_status answer_instead(struct wr_job *job, weir_completion *completion)
 {
     if (job->answer != NULL) {
         memset(job->answer, 0, job->result_bytes);
     }
+    return wr_fall_back(&(struct wr_fallback){.answer = job->fallback,
+                                              .argument = job->argument,
+                                              .result = job->answer,
+                                              .crossing = &job->crossing,
+                                              .clock = &job->dependency->host->clock,
+                                              .by_ns = job->answer_by_ns},
+                        completion->status, &completion->outcome);
+}
+
+/* May run the call's fallback. */
+static void fill(weir_completion *completion, struct wr_job *job)
+{
     completion->user = job->user;
     completion->cell = &job->cell;
     wr_ticket_of(job, &completion->ticket);
     completion->reserved = 0;
     completion->status = wr_job_outcome(job, job->left_ns, &completion->outcome);
-    completion->status = wr_fall_back(&(struct wr_fallback){.answer = job->fallback,
-                                                            .argument = job->argument,
-                                                            .result = job->answer,
-                                                            .crossing = &job->crossing,
-                                                            .clock = &job->dependency->host->clock,
-                                                            .by_ns = job->answer_by_ns},
-                                      completion->status, &completion->outcome);
+    if (wr_may_fall_back(job->fallback, completion->status)) {
+        completion->status = answer_instead(job, completion);
+    }
 }
 
 size_t weir_queue_take(weir_queue *queue, weir_completion *ret_completions, size_t max,

@@ -14,8 +14,7 @@ weir_status wr_fall_back(const struct wr_fallback *fallback, weir_status status,
     struct wr_crossed crossed;
     int code;
 
-    if (fallback->answer == NULL || status == WEIR_OK || outcome->kind == WEIR_IGNORED ||
-        outcome->kind == WEIR_CANCELLED ||
+    if (outcome->kind == WEIR_IGNORED || outcome->kind == WEIR_CANCELLED ||
         (fallback->by_ns != WR_NO_DEADLINE &&
          wr_deadline_over(fallback->by_ns, wr_clock_now(fallback->clock)))) {
         return status;

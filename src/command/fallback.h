@@ -10,6 +10,8 @@
 
 #include <weir/call.h>
 
+#include <stdbool.h>
+
 struct wr_fallback {
     int (*answer)(weir_call *call, const void *argument, void *result); /* NULL: none */
     const void *argument;
@@ -18,6 +20,14 @@ struct wr_fallback {
     const weir_clock *clock;
     uint64_t by_ns; /* the end of the caller's own budget; UINT64_MAX: none */
 };
+
+/* Is there anything to ask? Cheap: most calls have a value. */
+static inline bool wr_may_fall_back(int (*answer)(weir_call *call, const void *argument,
+                                                  void *result),
+                                    weir_status status)
+{
+    return answer != NULL && status != WEIR_OK;
+}
 
 /* `status` and *outcome are those of the call without a value. WEIR_OK: there is one now; else
  * `status`. User code, on this thread. */

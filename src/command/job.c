@@ -4,6 +4,7 @@
  */
 #include "command/job.h"
 
+#include "base/raw.h"
 #include "base/saturate.h"
 #include "policy/classify.h"
 #include "policy/deadline.h"
@@ -204,7 +205,7 @@ bool wr_job_leave(struct wr_job *job, uint64_t word, enum wr_cell_state if_queue
 static void run(struct wr_job *job, const struct wr_worker *worker)
 {
     struct wr_pool *const pool = job->dependency->pool;
-    struct wr_crossed crossed;
+    WR_RAW struct wr_crossed crossed;
     weir_call *const call = &job->cell.call;
 
     *call = (weir_call){.clock = &job->dependency->host->clock,

@@ -70,30 +70,40 @@ static uint64_t await(struct wr_job *job)
     }
 }
 
+/* On this thread the carriers' values are in place. */
+static weir_status answer_instead(const struct wr_job *job, void *result, weir_status status,
+                                  weir_outcome *outcome)
+{
+    struct wr_crossing own;
+
+    wr_crossing_borrow(&own, job->crossing.context);
+    return wr_fall_back(&(struct wr_fallback){.answer = job->fallback,
+                                              .argument = job->argument,
+                                              .result = result,
+                                              .crossing = &own,
+                                              .clock = &job->dependency->host->clock,
+                                              .by_ns = job->answer_by_ns},
+                        status, outcome);
+}
+
 weir_status wr_pooled_execute(const struct wr_attempt *attempt, const weir_command *command,
                               const weir_request *request, const weir_context *context,
                               weir_outcome *ret_outcome)
 {
     void *const result = request->result;
     struct wr_job *const job = wr_job_make(attempt, command, request, context);
-    struct wr_crossing own; /* on this thread the carriers' values are in place */
     uint64_t ended_ns;
     weir_status status;
 
-    wr_crossing_borrow(&own, job->crossing.context);
     /* Turned away: that is an end like any other, made by ourselves. */
     ended_ns = wr_job_send(job) ? await(job) : job->left_ns;
     status = wr_job_outcome(job, ended_ns, ret_outcome);
     if (status == WEIR_OK && job->result != NULL) {
         memcpy(result, job->result, job->result_bytes);
     }
-    status = wr_fall_back(&(struct wr_fallback){.answer = job->fallback,
-                                                .argument = job->argument,
-                                                .result = result,
-                                                .crossing = &own,
-                                                .clock = &job->dependency->host->clock,
-                                                .by_ns = job->answer_by_ns},
-                          status, ret_outcome);
+    if (wr_may_fall_back(job->fallback, status)) {
+        status = answer_instead(job, result, status, ret_outcome);
+    }
     wr_job_release(job);
     return status;
 }
