@@ -702,7 +702,7 @@ static int reads_from_a_connection(weir_call *call, struct work *work)
         return 1;
     }
     (void)weir_call_watch_fd(call, fds[0]);
-    (void)read(fds[0], &byte, 1); /* nobody answers */
+    (void)recv(fds[0], &byte, 1, 0); /* nobody answers */
     (void)weir_call_watch_fd(call, -1);
     (void)close(fds[0]);
     (void)close(fds[1]);
