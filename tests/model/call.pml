@@ -29,6 +29,9 @@
  *                 issued; taker = weir_queue_take, weir_completion_end
  *   watch         weir_call_watch_fd against shut_down(); hooked = weir_call_on_leave against call_hook()
  *
+ * No state comes twice (-DLIVE: a search for cycles, without the auditor), so every run ends, and C8 at
+ * the end of every run is what must happen in the end. An error that makes it run for ever: WORD_ONCE.
+ *
  * Not modelled: weak memory order, the free list (a cell is taken in one step), the wrap of generations
  * and of `changed`, the pool (pool.pml), its close (stop.pml), when a moment comes (timer.pml).
  *
@@ -662,9 +665,14 @@ proctype canceller()
             fi;
             c = ticket_cell[k]
         };
+#ifdef WORD_ONCE
+        w = word[c];
+#endif
         do
         :: true ->
+#ifndef WORD_ONCE
             w = word[c];
+#endif
             if
             :: GENERATION(w) == ticket_generation[k] && LIVE(w) ->
                 leave(c, k, w);
@@ -771,6 +779,8 @@ init {
 #if HOOKS
         run helper();
 #endif
+#ifndef LIVE
         run auditor()
+#endif
     }
 }

@@ -17,9 +17,9 @@
  *   S7  nobody waits for ever: when nothing can move any more, every caller has returned, stop has
  *       returned each time it was called, and all threads have ended but those that are stuck in user code.
  *
- * Liveness: no state of this model comes twice (-DLIVE has the search prove that there is no cycle
- * at all), so every run ends, and S1, S5 and S7 at the end of every run are what must happen in the end,
- * with no fairness but that whatever can move does.
+ * Liveness: no state comes twice (-DLIVE: a search for cycles, without the auditor, finds none), so every
+ * run ends; and S1, S5 and S7, asserted at the end of every run, are what must happen in the end, with no
+ * other fairness than that whatever can move does.
  *
  * Modelled, one shared access per step; what the pool's mutex guards is one step:
  *   caller        execute without a deadline, or submit and its completion: the gate, wr_job_send, await
@@ -402,7 +402,7 @@ proctype worker(byte me)
 
     /* wr_pool_next, work */
     do
-    :: atomic { closed && length == 0 -> lock(); goto quit };
+    :: atomic { closed && length == 0 -> lock(); goto quit }
     :: atomic {
             length > 0 ->
             lock();
