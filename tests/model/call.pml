@@ -76,7 +76,7 @@
 #define WORD(g, s) ((g) * 8 + (s))
 #define GENERATION(w) ((w) / 8)
 #define STATE(w) ((w) % 8)
-#define LIVE(w) (STATE(w) == QUEUED || STATE(w) == RUNNING)
+#define IS_LIVE(w) (STATE(w) == QUEUED || STATE(w) == RUNNING)
 
 /* done */
 #define SLEEPER 1
@@ -259,7 +259,7 @@ inline post_hook(c, k)
 inline leave(c, k, w)
 {
     atomic {
-        won = (LIVE(w) && word[c] == w);
+        won = (IS_LIVE(w) && word[c] == w);
         if
         :: won -> assert(g_call[c] == k); word[c] = WORD(GENERATION(w), LEFT) /* C5 */
         :: else
@@ -620,7 +620,7 @@ proctype timer()
 look:
         atomic { w = word[c]; k = g_call[c]; g = GENERATION(w) };
         if
-        :: LIVE(w) && moment[c] ->
+        :: IS_LIVE(w) && moment[c] ->
             do
             :: true ->
                 leave(c, k, w);
@@ -636,7 +636,7 @@ look:
                 :: else -> break
                 fi
             od;
-            assert(GENERATION(word[c]) != g || !LIVE(word[c])); /* C5 */
+            assert(GENERATION(word[c]) != g || !IS_LIVE(word[c])); /* C5 */
             if
             :: won -> won = false; tell(c, k)
             :: else
@@ -674,7 +674,7 @@ proctype canceller()
             w = word[c];
 #endif
             if
-            :: GENERATION(w) == ticket_generation[k] && LIVE(w) ->
+            :: GENERATION(w) == ticket_generation[k] && IS_LIVE(w) ->
                 leave(c, k, w);
                 if
                 :: won -> won = false; tell(c, k); break
