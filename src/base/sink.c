@@ -13,6 +13,7 @@ void wr_sink_put(struct wr_sink *sink, const char *format, ...)
     int written;
 
     va_start(arguments, format);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): va_start() is the line above */
     written = vsnprintf(room > 0 ? sink->buffer + sink->length : NULL, room, format, arguments);
     va_end(arguments);
     sink->length += written > 0 ? (size_t)written : 0;
