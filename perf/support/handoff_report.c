@@ -121,6 +121,15 @@ void handoff_print_table(const struct handoff_table *table)
     }
 }
 
+static const struct handoff_subject *const peers[] = {
+#ifdef PERF_HAVE_GLIB
+    &handoff_glib,
+#endif
+#ifdef PERF_HAVE_ASIO
+    &handoff_asio,
+#endif
+    NULL};
+
 /* A target of weir against one other subject. */
 struct target {
     const struct handoff_subject *other;
@@ -174,10 +183,7 @@ void handoff_print_targets(const struct handoff_table *table)
     if (table->row->work_ns != 0) {
         print_target(table, &against_inline);
     }
-#ifdef PERF_HAVE_GLIB
-    print_peer_target(table, &handoff_glib);
-#endif
-#ifdef PERF_HAVE_ASIO
-    print_peer_target(table, &handoff_asio);
-#endif
+    for (size_t i = 0; peers[i] != NULL; ++i) {
+        print_peer_target(table, peers[i]);
+    }
 }
